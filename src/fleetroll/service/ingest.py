@@ -3,7 +3,7 @@
 How far a stream has been read is stored in the transaction of what was read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct, structs
@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from fleetroll.bus.port import Batch, Message
 from fleetroll.core import documents, limits
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.ids import parse_broker_org, parse_device_hex
+from fleetroll.core.ids import broker_org, parse_broker_org, parse_device_hex
 from fleetroll.core.messages import Content, content_of, mode_of, shown
 from fleetroll.core.model import SERVER, Device, Instant, NewEvent, Reached
 from fleetroll.core.times import HOUR
@@ -76,11 +76,13 @@ async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _I
         return _Ingested([], [])
     read = [_read(message) for message in batch.messages if message.place > reached.place and _is_named(message)]
     taken = await _take_readings(records, [one for one in read if one.message.family == _TELEMETRY], at)
-    await _take_events(records, [one for one in read if one.message.family != _TELEMETRY], at)
+    events = await _take_events(records, [one for one in read if one.message.family != _TELEMETRY], at)
     await records.progress.put(batch.stream, Reached(last.place, last.at))
-    orgs = {one.org for one in taken}
-    readings = [one for org in orgs if live.wants(org) for one in await _live_readings(records, org, taken)]
-    return _Ingested(readings, [shown for one in read if (shown := _for_applications(one)) is not None])
+    homes = {place: one.org for place, one in taken.items()} | events
+    arrivals = list(taken.values())
+    orgs = {one.org for one in arrivals}
+    readings = [one for org in orgs if live.wants(org) for one in await _live_readings(records, org, arrivals)]
+    return _Ingested(readings, _for_applications(read, homes))
 
 
 def _read(message: Message) -> _Read:
@@ -90,15 +92,21 @@ def _read(message: Message) -> _Read:
         return _Read(message, fault)
 
 
-def _for_applications(one: _Read) -> Message | None:
-    """What a device has published, in the vendor's form. Its clients have sent again and again what they cannot read,
-    and after a thousand of those hear nothing more.
+def _for_applications(read: Sequence[_Read], homes: Mapping[int, int]) -> list[Message]:
+    """What devices have published and was stored, for the organizations that have it. `homes` says which, by place."""
+    return [
+        _shown(one.message, one.content, homes[one.message.place])
+        for one in read
+        if one.message.place in homes and not isinstance(one.content, Fault)
+    ]
+
+
+def _shown(message: Message, content: Content, org: int) -> Message:
+    """In the vendor's form. Its clients have sent again and again what they cannot read, and after a thousand of those
+    hear nothing more.
     """
-    message, content = one.message, one.content
-    if isinstance(content, Fault) or message.family not in REFUSED:
-        return None
     level = message.name if message.family == _LOGS else None
-    return structs.replace(message, body=shown(content, message.at, level=level))
+    return structs.replace(message, org=broker_org(org), body=shown(content, message.at, level=level))
 
 
 def _is_named(message: Message) -> bool:
@@ -106,10 +114,12 @@ def _is_named(message: Message) -> bool:
     return all(len(word) <= limits.MAX_NAME and "\0" not in word for word in (message.env, message.name))
 
 
-async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> None:
+async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> dict[int, int]:
+    """Returns the organizations of those that devices published and that were stored, by place."""
     homes = Homes(records)
     known: dict[tuple[str, str], Device | None] = {}
     events = []
+    taken = {}
     for one in read:
         message = one.message
         name = message.org, message.device
@@ -121,12 +131,15 @@ async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> 
         event = _event(device, one, at)
         if isinstance(event, NewEvent):
             events.append(event)
+            if message.family in REFUSED:
+                taken[message.place] = device.org
         elif message.family in REFUSED:
             await _note(records, device.org, device.id, message, event, at)
         else:
             events.append(_without_value(device, message, event, at))
     if events:
         await records.timeline.append(events)
+    return taken
 
 
 async def _device(records: Records, message: Message) -> Device | None:
@@ -159,8 +172,8 @@ def _reported(
     return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, _REQUEST, data, reported_at)
 
 
-async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -> list[Arrival]:
-    """Returns those that were stored."""
+async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -> dict[int, Arrival]:
+    """Returns those that were stored, by place."""
     arrivals, messages = [], []
     for one in read:
         if isinstance(one.content, Fault):
@@ -169,7 +182,7 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
             arrivals.append(arrival)
             messages.append(one.message)
     if not arrivals:
-        return []
+        return {}
     faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
     followed = await _after_transfer(records, messages, arrivals, faults)
     again = await telemetry.ingest(records, list(followed.values()), at, _REQUEST)
@@ -178,7 +191,8 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
     for message, arrival, fault in zip(messages, arrivals, faults, strict=True):
         if fault is not None:
             await _note(records, arrival.org, arrival.device, message, fault, at)
-    return [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
+    outcomes = zip(messages, arrivals, faults, strict=True)
+    return {message.place: arrival for message, arrival, fault in outcomes if fault is None}
 
 
 async def _after_transfer(
