@@ -4,8 +4,8 @@ The store keeps, in the transaction of the data itself, the place up to which it
 keep track of what was read. After any trouble, reading begins again after that place.
 
 Many requests are in flight at a time, each for a batch. The broker first writes all that has been published meanwhile,
-then it delivers, however much was asked for. With fewer requests than that, what waits would grow during a flood, even
-if the store is as fast as the broker. The client library's own way to fetch is not used: it costs several times what
+then it delivers as much as was asked for. With few requests, what waits would grow during a flood, even if the store is
+as fast as the broker. The client library's own way to fetch is not used: it costs several times what
 storing does.
 """
 

@@ -108,14 +108,7 @@ def _text(files: Files, listeners: Listeners, authority: Authority, at: int, kno
         "authorization": {"timeout": limits.HEADER_DEADLINE},
         # By default, it reserves no more than the disk has, and for every account that may store something all that it
         # may store: after some hundred devices that speak MQTT, the next is refused. Streams have bounds.
-        # It would also let a hundred thousand messages wait to be written. A stream's queue is one for all tenants, and
-        # until it is written nobody's message is acknowledged or read: for minutes, if a disk is slow.
-        "jetstream": {
-            "store_dir": str(files.streams),
-            "max_file": limits.BUS_DISK,
-            "max_buffered_msgs": limits.BUS_UNWRITTEN,
-            "sync_interval": "always",
-        },
+        "jetstream": {"store_dir": str(files.streams), "max_file": limits.BUS_DISK, "sync_interval": "always"},
         "resolver": {"type": "full", "dir": str(files.accounts), "allow_delete": True, "hard_delete": True},
         **trust(authority, at),
     }
