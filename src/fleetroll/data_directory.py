@@ -9,6 +9,7 @@ from pathlib import Path
 
 DATABASE, KEY = "fleetroll.db", "server.key"
 _LOCK, _UNFINISHED, _RESTORING = "lock", "first-start", "fleetroll.db.restoring"
+_NEW_KEY = "server.key.new"
 _KEY_BYTES = 32
 
 
@@ -42,9 +43,8 @@ class DataDirectory:
 
     def make_key(self) -> None:
         """Make the directory's own secret, unless it has one."""
-        file = self.path / KEY
-        if not file.exists():
-            _write(file, secrets.token_hex(_KEY_BYTES))
+        if not (self.path / KEY).exists():
+            _keep_key(self.path, secrets.token_bytes(_KEY_BYTES))
 
     def finish(self) -> None:
         """The first start is complete: from now on a missing database is a loss, not a beginning."""
@@ -121,8 +121,8 @@ def read_key(file: Path) -> bytes:
     try:
         key = bytes.fromhex(file.read_text("ascii").strip())
     except FileNotFoundError:
-        message = f"{file} is missing: without it no key can be checked. Restore it from a backup."
-        raise DirectoryRefused(message) from None
+        advice = "Restore it from where it was kept; it is in no backup."
+        raise DirectoryRefused(f"{file} is missing: without it no key can be checked. {advice}") from None
     except OSError as problem:
         raise DirectoryRefused(f"{file} cannot be read: {problem.strerror}.") from None
     except ValueError:
@@ -184,7 +184,7 @@ class Target:
         self.database = path / _RESTORING
 
     def keep_key(self, key: bytes) -> None:
-        _write(self._path / KEY, key.hex())
+        _keep_key(self._path, key)
 
 
 @contextlib.contextmanager
@@ -215,7 +215,7 @@ def filling(path: Path) -> Iterator[Target]:
 
 
 def _require_empty(path: Path, entries: set[str]) -> None:
-    if entries - ({_LOCK, _RESTORING, KEY} if _RESTORING in entries else {_LOCK}):
+    if entries - ({_LOCK, _RESTORING, KEY, _NEW_KEY} if _RESTORING in entries else {_LOCK}):
         raise DirectoryRefused(f"{path} is not empty; name an empty directory, or one that does not exist yet.")
 
 
@@ -231,9 +231,17 @@ def _all_or_nothing(path: Path) -> Iterator[None]:
 
 def _start_over(path: Path) -> None:
     """Remove what an interrupted first start or restore left behind: it has stored nothing for anybody."""
-    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", _RESTORING, KEY):
+    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", _RESTORING, KEY, _NEW_KEY):
         with contextlib.suppress(FileNotFoundError):
             (path / name).unlink()
+
+
+def _keep_key(path: Path, key: bytes) -> None:
+    """Write the secret, all of it or nothing: half of one would be called damaged from then on."""
+    new = path / _NEW_KEY
+    _write(new, key.hex())
+    new.replace(path / KEY)
+    sync(path)
 
 
 def _write(file: Path, text: str) -> None:

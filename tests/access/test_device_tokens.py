@@ -17,7 +17,7 @@ from tests.access.world import ROLES, World
 from tests.support.app import Response
 from tests.support.principals import ACTS_IN, FORMS, SCOPES, Headers, Tenant
 from tests.support.quiet import assert_quiet
-from tests.support.raw import Raw, assert_refused, send
+from tests.support.raw import Raw, assert_refused, send, verdict
 from tests.support.state import State
 
 # What each route is asked, besides the token. A device's route without an entry fails here.
@@ -95,9 +95,12 @@ def test_only_the_token_of_a_device_speaks_for_it(dialect: Dialect, route: Route
         tokens.device_token(b"guess" * 8, own["id"], 1), gone["token"], retired["token"], rotated["token"],
         *(world.own.key(role) for role in ROLES), world.root.key("admin"), "%00", "../", token + "=",
     ]  # fmt: skip
+    assert world.app.request("GET", "/v1/me", key=world.own.key("admin")).status == 200
     before = state.all()
+    unknown = verdict(ask(world, route, "x"))
     for bad in wrong:
-        refused(dialect, ask(world, route, bad))
+        refused(dialect, reply := ask(world, route, bad))
+        assert verdict(reply) == unknown or bad in {None, "", "%00"}, "not even a key that the server remembers"
     for form in FORMS.values():  # a key is no token, and a token is looked for in one place alone
         for secret in (world.own.key("admin"), token):
             refused(dialect, ask(world, route, None, form(secret)))

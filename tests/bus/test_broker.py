@@ -21,6 +21,7 @@ import nats.errors
 import nats.js.errors
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from fleetroll.bus import links, streams
 from fleetroll.bus.broker import Broker
@@ -546,6 +547,85 @@ def test_what_waits_for_the_store_is_bounded_and_stays_when_the_bound_is_lowered
             registry.refusing = False
             await registry.until(lambda: len(registry.messages) >= taken)
             assert [message.body for message in registry.messages[:4]] == [b"0", b"1", b"2", LARGE]
+            await device.close()
+
+    run(story())
+
+
+class Held(Registry):
+    """A store that takes nothing until `released`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = asyncio.Event()
+
+    async def ingest(self, batch: Batch) -> Sequence[Message]:
+        await self.released.wait()
+        return await super().ingest(batch)
+
+
+async def delivered(platform: Client) -> int:
+    """How many messages of the stream are on their way to the store, or have reached it."""
+    [name] = await streams.consumers(platform, INGEST)
+    return int(
+        json.loads(await streams.request(platform, f"CONSUMER.INFO.{INGEST}.{name}", {}))["delivered"]["stream_seq"]
+    )
+
+
+async def publish_at_once(device: Client, bodies: Sequence[bytes]) -> None:
+    """Publish without waiting for one before the next, until all are acknowledged."""
+    acknowledged = 0
+    done = asyncio.Event()
+
+    async def note(reply: Msg) -> None:
+        nonlocal acknowledged
+        assert b'"error"' not in reply.data
+        acknowledged += 1
+        if acknowledged == len(bodies):
+            done.set()
+
+    inbox = device.new_inbox()
+    await device.subscribe(inbox, cb=note)
+    for body in bodies:
+        await device.publish(SUBJECT, body, reply=inbox)
+    await asyncio.wait_for(done.wait(), PATIENCE)
+
+
+def test_many_batches_are_on_their_way_to_the_store_at_a_time(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Held()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            device = await client(address(served), await with_device(served, registry))
+            count = limits.BUS_BATCH * (limits.BUS_BATCHES - 1)
+            for part in range(0, count, limits.BUS_BATCH):
+                bodies = [b"%d" % number for number in range(part, part + limits.BUS_BATCH)]
+                await publish_at_once(device, bodies)
+            async with asyncio.timeout(PATIENCE):
+                while await delivered(served._platform) < count:  # noqa: ASYNC110  # nothing tells of it
+                    await asyncio.sleep(0.05)
+            registry.released.set()
+            await registry.until(lambda: len(registry.messages) >= count)
+            assert [message.body for message in registry.messages] == [b"%d" % number for number in range(count)]
+            await device.close()
+
+    run(story())
+
+
+def test_large_messages_on_their_way_to_the_store_are_bounded_in_bytes_and_all_arrive(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Held()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            device = await client(address(served), await with_device(served, registry))
+            most = limits.BUS_BATCHES * limits.BUS_BATCH_BYTES // len(LARGE)
+            count = 2 * most
+            for number in range(count):
+                await device.jetstream().publish(SUBJECT, b"%d" % number + LARGE)
+            assert most // 2 < await delivered(served._platform) <= most
+            registry.released.set()
+            await registry.until(lambda: len(registry.messages) >= count)
+            assert [int(message.body.rstrip(b"\0")) for message in registry.messages] == list(range(count))
             await device.close()
 
     run(story())

@@ -142,6 +142,12 @@ def test_what_is_no_change_is_wrong_usage(fleetroll: Fleetroll, changes: list[st
     assert "Error: " in refused.err
 
 
+def test_why_a_value_is_not_json_is_told_in_the_words_of_the_server(fleetroll: Fleetroll) -> None:
+    told = {"": "it ends too early", "x": "invalid character (byte 0)", '"\\ud800"': "half of a surrogate pair"}
+    for value, reason in told.items():
+        assert f"is not JSON: {reason}." in fleetroll("device", "set", "anything", f"name:={value}").err
+
+
 @pytest.mark.parametrize("data", ["x", "NaN", "1e999", '"\\ud800"', "[" * 100_000])
 def test_what_cannot_be_sent_to_a_device_is_wrong_usage(fleetroll: Fleetroll, data: str) -> None:
     refused = fleetroll("device", "send", "anything", "move", data)

@@ -4,6 +4,7 @@ import json
 import re
 import ssl
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from fleetroll.core import encodings
 from fleetroll.pki import requests
 from tests.cli.conftest import Command, run
 from tests.support import process
+from tests.support.est import needs_tools
 
 NAMES = ("--est", "127.0.0.1:0", "--est-name", "localhost", "--nats", "off")
 
@@ -131,6 +133,19 @@ def test_a_device_shows_the_certificate_that_its_dms_trusts(
     assert run("device", "enroll", "made-2", "--dms", "maker", *common).code == 0
     shown = ("--cert", str(tmp_path / "made-2.pem"), "--cert-key", str(tmp_path / "made-2.key"))
     assert run("device", "enroll", "pump-2", "--dms", "field", *common, *shown).code == 0
+
+
+@needs_tools
+def test_a_certificate_of_nobody_whom_the_server_knows_is_named_as_the_likely_reason(
+    fleetroll: Command, est: str, trust: str, tmp_path: Path
+) -> None:
+    assert fleetroll("dms", "create", "strict", "--trust", "default").code == 0
+    key, certificate = tmp_path / "own.key", tmp_path / "own.pem"
+    made = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    subprocess.run([*made, "-subj", "/CN=own", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    shown = ("--cert", str(certificate), "--cert-key", str(key), "--trust", trust, "--out", str(tmp_path))
+    refused = run("device", "enroll", "pump-4", "--est", est, "--dms", "strict", *shown)
+    assert (refused.code, "authority of the presented certificate" in refused.err) == (3, True), refused.err
 
 
 def test_an_enrolment_that_cannot_be_made_is_refused_with_a_reason(

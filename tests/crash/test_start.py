@@ -20,12 +20,14 @@ import httpx
 import pytest
 
 from fleetroll.core.query import Page, Sort
+from fleetroll.data_directory import claim
 from fleetroll.store import migrations, sqlite
 from fleetroll.store.port import Records
 from tests.support.app import ADMIN_KEY, about_sqlite
 from tests.support.process import fleetroll, serving, start
 from tests.support.server_keys import ANOTHER_KEY, unmark
 from tests.support.stores import NOW, device, document, organization
+from tests.support.tracing import traced, tracing
 
 DATABASE = "fleetroll.db"
 STORE, CLOCK, BUSY = 65, 71, 75
@@ -310,7 +312,7 @@ def test_a_folder_in_the_place_of_the_database_is_refused(data: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "about"),
     [
-        (Path.unlink, "is missing"),
+        (Path.unlink, "it is in no backup"),
         (cut_to(0), "damaged"),
         (cut_to(31), "damaged"),
         (overwrite(0, b"not hexadecimal!"), "damaged"),
@@ -440,6 +442,7 @@ def test_a_first_start_that_broke_off_is_started_over(tmp_path: Path) -> None:
     (data / "lock").touch()
     (data / "first-start").touch()
     (data / "server.key").write_text("half a k")
+    (data / "server.key.new").write_text("ha")
     (data / DATABASE).write_bytes(b"SQLite format 3\x00 and no more")
     (data / f"{DATABASE}-wal").write_bytes(b"half a page")
     with serving(data):
@@ -465,3 +468,20 @@ def test_a_first_start_killed_at_any_time_can_be_tried_again(tmp_path: Path, see
     popen.wait()
     with serving(data):
         assert (data / DATABASE).stat().st_size
+
+
+@traced
+@pytest.mark.parametrize(("call", "last"), [("write", 1), ("fsync", 4)])
+def test_a_server_key_is_made_as_a_whole_or_not_at_all(tmp_path: Path, call: str, last: int) -> None:
+    """In a directory without a database nothing else says that a first start broke off."""
+    make = "import sys; from pathlib import Path; from fleetroll.data_directory import claim; "
+    make += "claim(Path(sys.argv[1]), has_database=False).make_key()"
+    for nth in range(1, last + 2):
+        data = tmp_path / str(nth)
+        killing = tracing(call, tmp_path / "log", f"signal=KILL:when={nth}")
+        killed = subprocess.run([*killing, sys.executable, "-c", make, str(data)], capture_output=True, check=False)
+        assert (killed.returncode != 0) == (nth <= last), nth
+        again = claim(data, has_database=False)
+        again.make_key()
+        assert len(again.server_key(None)) == 32
+        again.close()

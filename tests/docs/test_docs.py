@@ -172,15 +172,28 @@ def test_every_variable_that_a_page_names_is_read(page: str) -> None:
     assert variables(docs.read(page)) <= variables_of(SERVE) | variables_of(COMMAND)
 
 
-def test_the_defaults_of_the_page_are_those_of_serve() -> None:
-    """Of options that have one; those that this release only reserves are shown without."""
-    defaults = {option.opts[0]: option.default for option in OPTIONS}
-    shown = {cells[0]: cells[2] for cells in docs.rows(docs.section(OPERATIONS, "Options"))}
-    assert shown["`--data DIR`"] == f"`./{defaults['--data']}`"
-    assert shown["`--http HOST:PORT`"] == f"`{defaults['--http']}`"
-    rates = f"{defaults['--key-rate']:g} and {defaults['--organization-rate']:g} requests"
-    assert shown["`--key-rate`, `--organization-rate`"].startswith(rates)
-    assert shown["`--log-level`, `--no-log-requests`"].startswith(f"`{defaults['--log-level']}`")
+IN_WORDS = {"--workers": "one process", "--log-requests": "a line per request"}
+
+
+WITH_DEFAULT = [one for one in OPTIONS if not one.hidden and isinstance(one.default, str | int | float | Path)]
+
+
+@pytest.mark.parametrize("option", WITH_DEFAULT, ids=lambda option: option.opts[0])
+def test_the_default_of_the_page_is_that_of_serve(option: click.Option) -> None:
+    cells = docs.rows(docs.section(OPERATIONS, "Options"))
+    (shown,) = [
+        row[2] for row in cells if {*option.opts, *option.secondary_opts} & set(re.findall(r"--[a-z-]+", row[0]))
+    ]
+    match option.default:
+        case Path():
+            assert shown == f"`./{option.default}`"
+        case str():
+            assert f"`{option.default}`" in shown
+        case default:
+            assert re.search(rf"\b{IN_WORDS.get(option.opts[0], f'{default:g}')}\b", shown)
+
+
+def test_the_page_tells_how_many_characters_a_secret_needs() -> None:
     assert f"at least {limits.MIN_SECRET} random characters" in docs.section(OPERATIONS, "Options")
 
 
@@ -209,6 +222,7 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.MAX_IDENT, limits.MAX_NAME},
         {limits.MAX_TAGS},
         {limits.MAX_OWNERS_PER_DEVICE},
+        {limits.MAX_KIND, limits.MAX_VERSION, limits.MAX_TAG},
         {limits.MAX_DOCUMENT},
         {limits.MAX_JSON_DEPTH},
     ],
@@ -292,6 +306,8 @@ def test_the_bounds_named_in_passing_are_those_of_the_product() -> None:
     assert "for two days it gets the first answer" in text
     assert (limits.MIN_INTEGER, limits.MAX_INTEGER) == (-(2**63), 2**64 - 1)
     assert "integers from −2⁶³ to 2⁶⁴−1" in text  # noqa: RUF001  # the sign of mathematics
+    lamassu = docs.read("docs/lamassu.md")
+    assert f"at most {limits.MAX_PAGE:,}, which" in lamassu
 
 
 # --- the native API ---------------------------------------------------------------------------------------------------
@@ -334,7 +350,8 @@ def test_the_sorts_of_the_page_are_those_of_lists() -> None:
 
 def test_every_filter_that_the_page_shows_is_understood() -> None:
     shown = [words for cells in docs.rows(docs.section(NATIVE, "Filters")) for words in docs.code(" ".join(cells))]
-    filters = [words for words in shown if re.match(r"\w", words) and not words.startswith("q=")]
+    others = {"q=hall", *DEVICE_FIELDS}
+    filters = [words for words in shown if re.match(r"\w", words) and words not in others]
     assert len(filters) > 10
     assert all(device_filter(words) is not None for words in filters)
 

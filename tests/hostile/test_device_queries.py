@@ -29,8 +29,8 @@ VALUES = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def token(world: World) -> str:
+def token_of(world: World) -> str:
+    """Asked for anew by each test: a world that was prepared again has another device."""
     return str(world.app.request("GET", f"/v1/devices/{DEVICE}/credentials").json()["device_token"])
 
 
@@ -47,17 +47,19 @@ def ask(world: World, target: str, body: bytes | None = None) -> int:
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_no_query_breaks_anything(world: World, token: str, data: st.DataObject) -> None:
+def test_no_query_breaks_anything(world: World, data: st.DataObject) -> None:
+    token = token_of(world)
     path = data.draw(st.sampled_from(PATHS))
     pairs = data.draw(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=4))
     ask(world, f"/external/api/{path}?token={token}&" + "&".join(f"{name}={value}" for name, value in pairs))
+    assert ask(world, f"/external/api/isHardwareConnected?token={token}") == 200  # so it was not refused for its token
 
 
 @pytest.mark.parametrize("value", VALUES)
-def test_a_value_is_stored_or_was_refused_and_what_is_read_is_valid_json(world: World, token: str, value: str) -> None:
+def test_a_value_is_stored_or_was_refused_and_what_is_read_is_valid_json(world: World, value: str) -> None:
     world.prepare()
-    fresh = world.app.request("GET", f"/v1/devices/{DEVICE}/credentials").json()["device_token"]
-    status = ask(world, f"/external/api/update?token={fresh}&v1={value}")
+    token = token_of(world)
+    status = ask(world, f"/external/api/update?token={token}&v1={value}")
     shown = world.app.request("GET", f"/v1/devices/{DEVICE}/telemetry").json()["readings"]
     assert (status == 200) == bool(shown)
     assert json.dumps(shown, allow_nan=False)
@@ -71,10 +73,10 @@ BODIES: list[Any] = [
 
 
 @pytest.mark.parametrize("body", BODIES, ids=repr)
-def test_a_malformed_batch_is_refused(world: World, token: str, body: Any) -> None:
+def test_a_malformed_batch_is_refused(world: World, body: Any) -> None:
     world.prepare()
-    fresh = world.app.request("GET", f"/v1/devices/{DEVICE}/credentials").json()["device_token"]
-    target = f"/external/api/batch/update?token={fresh}&pin=v1"
+    token = token_of(world)
+    target = f"/external/api/batch/update?token={token}&pin=v1"
     assert ask(world, target, json.dumps(body).encode()) == 400
     for raw in (b"", b"[", b"[" * 100_000, b"\xff", b"[[1,1]]]", b'[[1,"' + b"x" * 5000 + b'"]]'):
         assert ask(world, target, raw) == 400
@@ -82,9 +84,9 @@ def test_a_malformed_batch_is_refused(world: World, token: str, body: Any) -> No
     assert world.app.request("GET", f"/v1/devices/{DEVICE}/telemetry").json() == {"readings": []}
 
 
-def test_a_query_of_many_pins_is_bounded(world: World, token: str) -> None:
-    fresh = world.app.request("GET", f"/v1/devices/{DEVICE}/credentials").json()["device_token"]
+def test_a_query_of_many_pins_is_bounded(world: World) -> None:
+    token = token_of(world)
     pins = "&".join(f"v{number}=1" for number in range(limits.MAX_QUERY_PARAMETERS))
-    assert ask(world, f"/external/api/batch/update?token={fresh}&{pins}") == 400
+    assert ask(world, f"/external/api/batch/update?token={token}&{pins}") == 400
     letters = "".join(random.Random(1).choices("abcdefghij", k=limits.MAX_TARGET))
-    assert ask(world, f"/external/api/update?token={fresh}&v1={letters}") == 400
+    assert ask(world, f"/external/api/update?token={token}&v1={letters}") == 400

@@ -225,6 +225,8 @@ def test_what_keeps_a_body_from_being_json_is_told_with_its_place(tmp_path: Path
             b'{"ident": "a",}': "trailing comma in object (byte 14)",
             b"{'ident': 'a'}": "object keys must be strings (byte 1)",
             b'{"ident": "\xff"}': "a text that is not UTF-8",
+            b'{"ident": "\\ud800"}': "half of a surrogate pair",
+            b'{"ident": "\\\\ud800"': "it ends too early",
             b'{"config": {"a": 1e999}, "ident": "a"}': "Number out of range",
         }
         json_body = {"content-type": "application/json"}

@@ -82,10 +82,16 @@ def test_strangers_whose_bodies_do_not_end_take_nothing_of_a_tenants_share(app: 
 
 def test_the_root_has_what_there_is_and_no_more(app: App) -> None:
     async def work() -> None:
-        resume = asyncio.Event()
-        held = [asyncio.create_task(send(app, "self", f"d{number}", resume)) for number in range(5)]
+        first, resume = asyncio.Event(), asyncio.Event()
+        held = [asyncio.create_task(send(app, "self", f"d{number}", resume)) for number in range(4)]
+        ending = asyncio.create_task(send(app, "self", "first", first))
         await asyncio.sleep(0.05)
         assert [(await send(app, org, "late")).status for org in ("self", "west")] == [503, 503]
+        first.set()
+        assert (await ending).status == 201
+        held.append(asyncio.create_task(send(app, "self", "next", resume)))
+        await asyncio.sleep(0.05)
+        assert (await send(app, "self", "late")).status == 503, "one that ends makes room for itself alone"
         resume.set()
         assert {one.status for one in await asyncio.gather(*held)} == {201}
         assert (await send(app, "west", "late")).status == 201

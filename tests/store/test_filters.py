@@ -138,6 +138,12 @@ HARD: list[Filter] = [
     Comparison("metadata", Operator.EXISTS, None, ("list", "0")),
     Comparison("metadata", Operator.HAS, "x", ("list",)),
     Comparison("metadata", Operator.CONTAINS, "x", ("list",)),
+    *(
+        Comparison("metadata", Operator.ELEMENT, value, path)
+        for value in ("x", "X", "", 1, 1.0, 0, True, None, 'q"', *(Pattern((start, "")) for start in ("x", "", "y")))
+        for path in (("list",), ("mixed",), ("list", "0"), ("yes",), ("none",), ('q"',), ("deep", 'a".'), ("deep",))
+    ),
+    Comparison("metadata", Operator.HAS, 'a".', ("deep",)),
     Comparison("metadata", Operator.LT, 1e300, ("edge",)),
     Comparison("metadata", Operator.EQ, 2**63 - 1, ("edge",)),
     Comparison("metadata", Operator.EQ, float(2**63), ("edge",)),
@@ -146,6 +152,7 @@ HARD: list[Filter] = [
 ]
 MEMBERS = {
     'q"': 1, "back\\": 2, "a.b": 3, "": 4, "none": None, "yes": True, "list": ["x"], "edge": 2**63 - 1,
+    "mixed": [[1, "x", None], {"x": 1, "y": "y"}, 1, True, ""], "deep": {'a".': ["x%", 'q"', None]},
 }  # fmt: skip
 FLEET: list[filters.Planted] = [
     (NewDevice("a"), {}),
@@ -190,11 +197,13 @@ def test_large_numbers_are_compared_exactly(bench: Bench) -> None:
         (NewDevice(f"d{place}", metadata=Raw(document)), {}) for place, document in enumerate(held)
     ]
     fleet.append((NewDevice("list", metadata=Raw(b'{"n":[18446744073709551615]}')), {}))
+    lists = [msgspec.json.encode({"n": ["", number, [number]]}) for number in (*NUMBERS, *FRACTIONS)]
+    fleet += [(NewDevice(f"l{place}", metadata=Raw(document)), {}) for place, document in enumerate(lists)]
 
     async def check() -> None:
         org = next(ORGS)
         devices = await stored(bench.store, org, fleet)
-        for operator in (Operator.EQ, Operator.LT, Operator.LE, Operator.GT, Operator.GE):
+        for operator in (Operator.EQ, Operator.LT, Operator.LE, Operator.GT, Operator.GE, Operator.ELEMENT):
             for value in (*NUMBERS, *FRACTIONS):
                 for path in (("n",), ("n", "0")):
                     wanted = Comparison("metadata", operator, value, path)

@@ -1,5 +1,8 @@
 """JSON path predicates and orders: every engine finds and sorts what `core` says, PostgreSQL by its own means."""
 
+import os
+import random
+
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -82,6 +85,24 @@ async def test_a_list_is_sorted_by_what_is_in_documents_page_by_page(
     nulls = [n for n, one in enumerate(met) if rank(documents.load(one.metadata), path)[0] == 0]
     edge = range(len(met) - len(nulls), len(met)) if descending else range(len(nulls))
     assert nulls == list(edge)
+
+
+NEIGHBOURS = [edge + step for edge in (2**53, 2**60, 2**63, 2**64) for step in range(-3, 4) if edge + step < 2**64]
+NEIGHBOURS += [-edge + step for edge in (2**53, 2**60, 2**63) for step in range(4)]
+FLOATS = [1e17, -1e17, 2.0**53, -(2.0**63), 2.0**64, -(2.0**64), 36028797018963970.0, 1e300, -1e300, 0.5]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+async def test_large_numbers_are_sorted_exactly(store: Store, org: int, descending: bool) -> None:
+    numbers = [*NEIGHBOURS, *FLOATS]
+    random.Random(os.environ["FLEETROLL_SEED"]).shuffle(numbers)
+    await fleet(store, org, [{"v": number} for number in numbers])
+    met: list[float] = []
+    after = None
+    while page := await store.scan.devices.page(org, None, Sort("metadata", descending, ("v",)), Page(4, after)):
+        met += [documents.load(one.metadata)["v"] for one in page]
+        after = (sort_value(page[-1], "metadata", ("v",)), page[-1].id)
+    assert met == sorted(numbers, reverse=descending)
 
 
 async def test_tags_are_sorted_by_the_first(store: Store, org: int) -> None:

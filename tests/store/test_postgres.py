@@ -5,7 +5,6 @@ import random
 import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,6 +40,14 @@ async def other(store: Store, tmp_path: Path) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def session(store: Store, tmp_path: Path) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect((tmp_path / "registry").read_text())
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def observer(store: Store, tmp_path: Path) -> AsyncIterator[asyncpg.Connection]:
+    """A session to ask while `session` waits."""
     connection = await asyncpg.connect((tmp_path / "registry").read_text())
     yield connection
     await connection.close()
@@ -243,28 +250,18 @@ async def used(store: Store, org: int) -> list[int]:
     return await store.write(work)
 
 
-async def held_up(session: asyncpg.Connection) -> None:
-    """Return once somebody waits for what another transaction holds."""
-    for _ in range(1000):
-        if await session.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("nobody waits")
+async def held_up(observer: asyncpg.Connection) -> None:
+    """Return once somebody waits for what another transaction of this database holds."""
 
+    async def is_waiting() -> bool:
+        return bool(
+            await observer.fetchval(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pg_blocking_pids(pid) <> '{}'"
+            )
+        )
 
-@asynccontextmanager
-async def noted_while_held(
-    store: Store, session: asyncpg.Connection, key: int, uses: dict[int, int]
-) -> AsyncIterator[None]:
-    """Uses of keys are to be noted, and wait for `session`, which has changed one; at the end it commits."""
-    held = session.transaction()
-    await held.start()
-    await session.execute("UPDATE api_key SET name = 'held' WHERE id = $1", key)
-    noting = asyncio.ensure_future(store.write(lambda records: records.keys.touch(uses)))
-    await held_up(session)
-    yield
-    await held.commit()
-    await noting
+    await until(is_waiting)
 
 
 async def test_what_no_organization_keeps_apart_is_written_in_one_order(
@@ -272,18 +269,42 @@ async def test_what_no_organization_keeps_apart_is_written_in_one_order(
 ) -> None:
     """The uses of keys, which each process has in the order that it heard of them."""
     first, second = await used(store, org)
-    async with noted_while_held(store, session, first, {second: NOW, first: NOW}):
+    async with session.transaction():
+        await session.execute("UPDATE api_key SET name = 'held' WHERE id = $1", first)
+        noting = asyncio.ensure_future(store.write(lambda records: records.keys.touch({second: NOW, first: NOW})))
+        await held_up(session)
         await session.execute("SELECT id FROM api_key WHERE id = $1 FOR UPDATE NOWAIT", second)
+    await noting
 
 
 async def test_a_transaction_in_a_deadlock_at_its_end_is_run_again(
-    store: Store, session: asyncpg.Connection, org: int
+    store: Store, session: asyncpg.Connection, observer: asyncpg.Connection, org: int
 ) -> None:
     first, second = await used(store, org)
-    async with noted_while_held(store, session, second, {first: NOW, second: NOW}):
-        await session.execute("UPDATE api_key SET name = 'held' WHERE id = $1", first)
+    await session.execute("SET deadlock_timeout = '1h'")  # so that the server ends the other transaction of the two
+    is_holding, is_wanted = asyncio.Event(), asyncio.Event()
+    runs = []
+
+    async def note(records: Records) -> None:
+        runs.append(1)
+        await records.keys.touch({first: NOW})
+        assert await records.keys.get(org, first)  # sends what was held back
+        is_holding.set()
+        await is_wanted.wait()
+        await records.keys.touch({second: NOW})
+
+    noting = asyncio.ensure_future(store.write(note))
+    await is_holding.wait()
+    async with session.transaction():
+        await session.execute("UPDATE api_key SET name = 'held' WHERE id = $1", second)
+        wanting = asyncio.ensure_future(session.execute("UPDATE api_key SET name = 'held' WHERE id = $1", first))
+        await held_up(observer)
+        is_wanted.set()
+        await wanting
+    await noting
     found = [await store.read.keys.get(org, number) for number in (first, second)]
     assert [(one.name, one.last_used_at) for one in found if one] == [("held", NOW)] * 2
+    assert len(runs) > 1
 
 
 @pytest.mark.parametrize("bulk", [False, True])

@@ -100,6 +100,20 @@ async def test_children_come_by_slug_in_byte_order(store: Store, root: Organizat
     assert everything == ["9", "B", "_", "a", "a-1", "aa", "b"]
     assert [one.slug for one in await store.scan.organizations.children(root.id, "B", 3)] == ["_", "a", "a-1"]
     assert await store.scan.organizations.children(root.id, "b", 3) == []
+    by_id = ["b", "a", "_", "B", "a-1", "aa", "9"]
+    for limit, skip in ((100, 0), (3, 0), (3, 2), (3, 6), (3, 7)):
+        found = await store.scan.organizations.children_at(root.id, limit, skip)
+        assert [one.slug for one in found] == by_id[skip:][:limit]
+
+
+async def test_names_of_all_below_an_organization_come_by_id(store: Store, root: Organization) -> None:
+    one, other = await below(store, root, "b", name="B Ω"), await below(store, root, "a", name="A")
+    nested = await below(store, one, "c", name="C")
+    assert await store.scan.organizations.names_below(root.id) == [
+        (org.id, org.name) for org in (root, one, other, nested)
+    ]
+    assert await store.scan.organizations.names_below(one.id) == [(one.id, "B Ω"), (nested.id, "C")]
+    assert await store.scan.organizations.names_below(nested.id + 1) == []
 
 
 async def test_what_is_used_below_an_organization_is_told_by_its_number(store: Store, root: Organization) -> None:

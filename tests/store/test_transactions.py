@@ -8,9 +8,29 @@ from typing import Any
 
 import pytest
 
+from fleetroll.core.model import Credential, Link, Reading, StreamPosition
 from fleetroll.core.query import Page, Search, Sort
-from fleetroll.store.port import Records, Replay, Store
-from tests.support.stores import ENGINES, NOW, changed, device, event, group, key, metadata_field, owner, plant
+from fleetroll.store.port import Mailbox, Records, Replay, Store
+from tests.support.stores import (
+    ENGINES,
+    NOW,
+    authority,
+    certificate,
+    changed,
+    cohort,
+    device,
+    dms,
+    event,
+    group,
+    hardware_version,
+    key,
+    metadata_field,
+    owner,
+    plant,
+    software_version,
+    tag,
+    template,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -32,12 +52,22 @@ async def everything(store: Store, *orgs: int) -> list[Any]:
             await read.keys.page(org, 0, 100),
             await read.usage.of(org),
             *[await named.page(org, "", 100) for named in (read.owners, read.groups, read.metadata_fields)],
+            *[await named.page(org, "", 100) for named in (read.tags, read.templates, read.cohorts)],
+            *[await named.page(org, "", 100) for named in (read.dms, read.authorities, read.hardware_versions)],
+            await read.software_versions.page(org, ("", ""), 100),
+            await read.certificates.page(org, 0, 100),
+            *[await read.tokens.get(org, 1, f"digest {name}") for name in ("before", "new", "one", "later")],
+            await read.credentials.of_device(org, 1),
+            await read.telemetry.last(org, 1),
+            await read.checkins.get(org, 1),
+            await read.checkins.kept(org, 1),
         ]
-    return seen
+    seen += [await read.presence.links(None, 100), await read.credentials.changes(0, 100)]
+    return [*seen, await read.progress.get("stream")]
 
 
 async def furnish(records: Records, org: int, name: str) -> None:
-    """Write something with many of the nouns."""
+    """Write something with every noun that a transaction may write."""
     await plant(records, org, device(name, tags=("t",), owners=("o",)))
     await records.devices.insert_many(org, [device(f"{name} {number}", tags=("t",)) for number in range(3)], NOW)
     await records.owners.insert(owner(org, name))
@@ -47,6 +77,23 @@ async def furnish(records: Records, org: int, name: str) -> None:
     await records.usage.add(org, "devices", 4, 100)
     await records.timeline.append([event(org, number) for number in range(30)])
     await records.replays.put(org, 1, "name", Replay("print", 200, "[]", name, NOW))
+    await records.tags.insert(tag(org, name))
+    await records.templates.insert(template(org, name))
+    await records.cohorts.insert(cohort(org, name))
+    await records.dms.insert(dms(org, name))
+    await records.authorities.insert(authority(org, name))
+    await records.hardware_versions.insert(hardware_version(org, name))
+    await records.software_versions.insert(software_version(org, "main", name))
+    await records.certificates.insert(certificate(org, name))
+    await records.tokens.insert(org, 1, f"digest {name}", NOW, refreshes=False)
+    await records.credentials.insert(Credential(0, org, 1, f"A{name}", f"U{name}", "1", NOW))
+    await records.credentials.note(org, f"A{name}")
+    await records.telemetry.open(org, {(1, "", name)})
+    await records.telemetry.append(org, [Reading(1, name, NOW, 1)])
+    await records.checkins.put(Mailbox(org, 1, len(name)))
+    await records.checkins.keep(org, 1, len(name), NOW, name.encode())
+    await records.presence.opened(Link(org, 1, name), NOW)
+    await records.progress.put("stream", StreamPosition(len(name), NOW))
 
 
 @pytest.mark.parametrize("bulk", [False, True])
@@ -60,6 +107,9 @@ async def test_a_raise_undoes_all_of_a_transaction(store: Store, org: int, elsew
         assert await records.devices.replace(was, changed(was, ident="renamed", tags=("u",)))
         await records.timeline.forget(org, 1)
         await records.keys.touch({1: NOW + 1})
+        for noun in (records.credentials, records.telemetry, records.checkins):
+            await noun.forget(org, 1)
+        await records.tokens.end(org, 1)
         await records.organizations.delete(elsewhere)
         raise Undo
 

@@ -8,34 +8,42 @@ from pathlib import Path
 
 import pytest
 
+from fleetroll.core.model import Organization
 from fleetroll.store import postgres, sqlite
 from fleetroll.store.connection import Row, Values
+from fleetroll.store.port import Store
 from fleetroll.store.postgres_connections import Pool
 from fleetroll.store.sqlite_connections import Scanners
-from fleetroll.store.turns import Turns
+from fleetroll.store.turns import Tenants, Turns
 from tests.support.postgres import new_database
+from tests.support.stores import organization
 
 pytestmark = pytest.mark.anyio
 
 Run = Callable[[str, Values], Awaitable[list[Row]]]
 GREEDY, OTHER = 1, 2
+OF_GREEDY = range(11, 15)
 ENDLESS = {
-    "sqlite": "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n WHERE :org = 1",
-    "postgres": "SELECT CAST(pg_sleep(1) AS text) WHERE CAST(:org AS bigint) = 1",
+    "sqlite": "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n WHERE :org <> 2",
+    "postgres": "SELECT CAST(pg_sleep(1) AS text) WHERE CAST(:org AS bigint) <> 2",
 }
 QUICK = {"sqlite": "SELECT :org", "postgres": "SELECT CAST(:org AS bigint)"}
+
+
+async def tenant_of(org: int | None) -> int | None:
+    return GREEDY if org in OF_GREEDY else org
 
 
 @asynccontextmanager
 async def opened(engine: str, tmp_path: Path) -> AsyncIterator[Run]:
     if engine == "postgres":
-        pool = Pool(await new_database(), postgres._SCAN)
+        pool = Pool(await new_database(), postgres._SCAN, tenant_of)
         yield pool.fetch
         await pool.close()
         return
     file = tmp_path / "fleetroll.db"
     await sqlite.open_store(file, create=True).close()
-    scanners = Scanners(file)
+    scanners = Scanners(file, tenant_of)
     yield lambda statement, values: scanners.run(statement, values, 1.0)
     scanners.close()
 
@@ -49,6 +57,32 @@ async def test_an_organization_that_asks_for_much_keeps_no_other_waiting(engine:
         assert await run(QUICK[engine], {"org": OTHER}) == [(OTHER,)]
         assert time.monotonic() - started < 0.5, "each of the others takes a second"
         await asyncio.gather(*greedy, return_exceptions=True)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+async def test_all_organizations_of_a_tenant_take_turns_as_one(engine: str, tmp_path: Path) -> None:
+    async with opened(engine, tmp_path) as run:
+        greedy = [asyncio.ensure_future(run(ENDLESS[engine], {"org": org})) for org in (GREEDY, *OF_GREEDY)]
+        await asyncio.sleep(0.2)
+        started = time.monotonic()
+        assert await run(QUICK[engine], {"org": OTHER}) == [(OTHER,)]
+        assert time.monotonic() - started < 0.5, "each of the others takes a second"
+        await asyncio.gather(*greedy, return_exceptions=True)
+
+
+async def test_a_tenant_is_what_is_directly_below_the_root(store: Store, root: Organization) -> None:
+    made = [root]
+    for depth in range(3):
+        new = organization(made[-1], f"depth-{depth}")
+        added = await store.write(lambda records, new=new: records.organizations.insert(new))
+        assert added is not None
+        made.append(added)
+    tenants = Tenants(store.read.organizations)
+    for _ in range(2):
+        found = [await tenants.of(org.id) for org in made]
+        assert found == [root.id, made[1].id, made[1].id, made[1].id]
+    assert await tenants.of(None) is None
+    assert await tenants.of(made[-1].id + 1) == made[-1].id + 1
 
 
 async def test_nobody_has_the_place_of_one_who_has_left_while_its_thread_goes_on(tmp_path: Path) -> None:

@@ -63,8 +63,9 @@ ORGANIZATIONS = {
     "organization_child": "parent = :org",
     "server_key_sealed": "parent = :org",
     "organization_children": "parent = :org",
+    "organization_children_at": "parent = :org",
     "organization_ids_below": "id = :org",
-    "organization_below": "id = :org",
+    "organization_names_below": "id = :org",
     "usage_below": "id = :org",
     "owner_home": "id = :org",
     "owner_homes": "id = :org",
@@ -241,8 +242,9 @@ def named_values(text: str) -> dict[str, object]:
 INNER = re.compile(
     r"VIRTUAL TABLE|json_each|SCAN (?:b|w|below|page|\(subquery-\d\))$"
 )  # no table, but what was found in one
-# Those that count by tallies sort no more rows than devices differ in.
+# Those that count by tallies sort no more rows than devices differ in, and the children of an organization are few.
 SORTING = {
+    "organization_children_at",
     "device_count_cohort",
     "device_count_hardware",
     "device_count_software",

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 from msgspec import Raw, structs
+from msgspec.structs import replace
 
 from fleetroll.core.fields import DEVICE_FIELDS
 from fleetroll.core.lifecycle import Status
@@ -114,6 +115,7 @@ def _within(field: Field) -> st.SearchStrategy[Comparison]:
         one(Comparison, name, st.just(Operator.EQ), _leaves, path),
         one(Comparison, name, st.sampled_from(_ORDER), _numbers | texts, path),
         one(Comparison, name, st.just(Operator.LIKE), _patterns, path),
+        one(Comparison, name, st.just(Operator.ELEMENT), _leaves | _patterns, path),
         one(Comparison, name, st.sampled_from((Operator.CONTAINS, Operator.HAS)), texts, path),
     )
 
@@ -184,21 +186,25 @@ def _leaves_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
         yield path, value
     for key, inner in value.items() if isinstance(value, dict) else ():
         yield from _leaves_of(inner, (*path, key))
+    # An element of an array as its one fact, so that questions about it, too, are asked of what is at the path.
+    for inner in value if isinstance(value, list) else ():
+        yield path, inner
 
 
 def _near(fact: Fact) -> st.SearchStrategy[Filter]:
     field, path, value = fact
     asked: list[Filter] = [Comparison(field.name, Operator.EXISTS, None, path)]
+    equality = (Operator.EQ, Operator.ELEMENT) if path else (Operator.EQ,)
     if path:
         asked.append(Comparison(field.name, Operator.HAS, path[-1], path[:-1]))
     if isinstance(value, str):
         asked += [question for text in _variants(value) for question in _of_text(field, path, text)]
     elif value is None or isinstance(value, bool):
-        asked.append(Comparison(field.name, Operator.EQ, value, path))
+        asked += [Comparison(field.name, op, value, path) for op in equality]
     elif isinstance(value, int | float):
         same = float(value) if abs(value) <= 2**53 else value  # for the reason of `_floats`
         numbers = (value, same, 0) if path else (value, value + 1)
-        asked += [Comparison(field.name, op, number, path) for number in numbers for op in (Operator.EQ, *_ORDER)]
+        asked += [Comparison(field.name, op, number, path) for number in numbers for op in (*equality, *_ORDER)]
     return st.sampled_from(asked)
 
 
@@ -216,6 +222,8 @@ def _of_text(field: Field, path: tuple[str, ...], text: str) -> list[Filter]:
         return [Comparison(field.name, Operator.EQ, text)]
     plain = [Comparison(field.name, op, text, path) for op in (Operator.EQ, Operator.CONTAINS, *_ORDER)]
     likes = [Comparison(field.name, Operator.LIKE, pattern, path) for pattern in patterns]
+    if path:
+        likes += [replace(one, operator=Operator.ELEMENT) for one in (plain[0], *likes)]
     folded = [
         Comparison(field.name, op, value)
         for op in (Operator.EQ, Operator.CONTAINS)

@@ -151,8 +151,11 @@ class Organizations:
         found = sorted(self._below(org), key=lambda one: one.slug)
         return [one for one in found if one.slug > after][:limit]
 
-    async def below(self, org: int) -> list[Organization]:
-        return [one for _, one in sorted(self._tables.organizations.items()) if org in one.lineage]
+    async def children_at(self, org: int, limit: int, skip: int) -> list[Organization]:
+        return sorted(self._below(org), key=lambda one: one.id)[skip:][:limit]
+
+    async def names_below(self, org: int) -> list[tuple[int, str]]:
+        return [(one.id, one.name) for _, one in sorted(self._tables.organizations.items()) if org in one.lineage]
 
     async def insert(self, new: Organization) -> Organization | None:
         if any(one.parent == new.parent and one.slug == new.slug for one in self._tables.organizations.values()):

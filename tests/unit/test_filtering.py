@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.filtering import parse_filter
-from fleetroll.core.query import And, Comparison, Field, FieldType, Filter, Not, Operator, Or, Pattern, Search
+from fleetroll.core.query import And, Comparison, Field, FieldType, Filter, Not, Operator, Or, Pattern, Search, Value
 
 FIELDS = {
     field.name: field
@@ -83,6 +83,8 @@ def test_or_binds_tighter_than_and_and_a_space_means_and(text: str, expected: Fi
         ("boiler", Search("boiler")),
         ('"big boiler"', Search("big boiler")),
         ("1.2.3", Search("1.2.3")),
+        ('"connected"', Search("connected")),
+        ("status.example.com", Search("status.example.com")),
         ('"and"', Search("and")),
         ('"AND"', Search("AND")),
         ("Ärger", Search("Ärger")),
@@ -98,7 +100,8 @@ def test_a_bare_literal_is_a_search(text: str, expected: Filter) -> None:
         ("ident = d1", Operator.EQ, "d1"),
         ("ident=d1", Operator.EQ, "d1"),
         ("ident = 12", Operator.EQ, "12"),
-        ("ident = null", Operator.EQ, "null"),
+        ('ident = "null"', Operator.EQ, "null"),
+        ("ident:null", Operator.CONTAINS, "null"),
         ("ident < b", Operator.LT, "b"),
         ("ident <= b", Operator.LE, "b"),
         ("ident > b", Operator.GT, "b"),
@@ -114,7 +117,7 @@ def test_a_bare_literal_is_a_search(text: str, expected: Filter) -> None:
         (r'ident = "\"\'\\\n\t\u00e9"', Operator.EQ, "\"'\\\n\té"),
         (r'ident = "\ud83d\ude00\u002a"', Operator.EQ, "😀*"),
         (r"""ident = 'it\'s "x"'""", Operator.EQ, 'it\'s "x"'),
-        ('ident = ""', Operator.EQ, ""),
+        ('ident:""', Operator.CONTAINS, ""),
         ("ident = 2026-01-01T00:00:00Z", Operator.EQ, "2026-01-01T00:00:00Z"),
         ("status = ACTIVE", Operator.EQ, "ACTIVE"),
         ('status:"ACTIVE"', Operator.EQ, "ACTIVE"),
@@ -125,6 +128,7 @@ def test_a_bare_literal_is_a_search(text: str, expected: Filter) -> None:
         ("revision = 9223372036854775807", Operator.EQ, (1 << 63) - 1),
         ("connected = true", Operator.EQ, True),
         ("connected:false", Operator.EQ, False),
+        ("connected = True", Operator.EQ, True),
         ("last_seen < 1970-01-01T00:00:01Z", Operator.LT, 1_000_000),
         ('last_seen >= "1970-01-02"', Operator.GE, 86_400_000_000),
         ("last_seen:*", Operator.EXISTS, None),
@@ -146,30 +150,91 @@ def test_each_type_reads_its_own_literals(text: str, operator: Operator, value: 
 @pytest.mark.parametrize(
     ("text", "path", "operator", "value"),
     [
-        ("metadata.location = warehouse", "location", Operator.EQ, "warehouse"),
-        ("metadata.a.b = x", "a b", Operator.EQ, "x"),
-        ('metadata."my.key".b = x', "my.key b", Operator.EQ, "x"),
-        (r'metadata."a\*\"" = x', 'a*"', Operator.EQ, "x"),
-        ('metadata."" = x', "", Operator.EQ, "x"),
-        ('metadata.location = "ware*"', "location", Operator.LIKE, Pattern(("ware", ""))),
-        ('metadata.location:"ware"', "location", Operator.CONTAINS, "ware"),
         ("metadata.location:*", "location", Operator.EXISTS, None),
-        ("metadata.a = 1", "a", Operator.EQ, 1),
+        ("metadata.location = *", "location", Operator.EXISTS, None),
+        ("metadata.a.b > x", "a b", Operator.GT, "x"),
+        ('metadata."my.key".b > x', "my.key b", Operator.GT, "x"),
+        (r'metadata."a\*\"" > x', 'a*"', Operator.GT, "x"),
+        ('metadata."" > x', "", Operator.GT, "x"),
         ("metadata.a > 18446744073709551615", "a", Operator.GT, (1 << 64) - 1),
-        ("metadata.a:1", "a", Operator.EQ, 1),
         ("metadata.a >= -2.5e1", "a", Operator.GE, -25.0),
-        ('metadata.a = "1"', "a", Operator.EQ, "1"),
-        ("metadata.a = 007", "a", Operator.EQ, "007"),
-        ("metadata.a = true", "a", Operator.EQ, True),
-        ("metadata.a:false", "a", Operator.EQ, False),
-        ("metadata.a = null", "a", Operator.EQ, None),
-        ("metadata.a < x", "a", Operator.LT, "x"),
+        ('metadata.a > "1"', "a", Operator.GT, "1"),
+        ("metadata.a > 007", "a", Operator.GT, "007"),
         ("metadata.a < 2026-01-01T00:00:00Z", "a", Operator.LT, "2026-01-01T00:00:00Z"),
     ],
 )
 def test_a_document_is_compared_at_a_path_by_json_type(text: str, path: str, operator: Operator, value: object) -> None:
     expected = Comparison("metadata", operator, value, tuple(path.split(" ")))  # type: ignore[arg-type]
     assert repr(parse(text)) == repr(expected)
+
+
+WARE = Pattern(("ware", ""))
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("metadata.a = x", [(Operator.EQ, "x"), (Operator.ELEMENT, "x")]),
+        ('metadata.a = "1"', [(Operator.EQ, "1"), (Operator.ELEMENT, "1")]),
+        ("metadata.a = 007", [(Operator.EQ, "007"), (Operator.ELEMENT, "007")]),
+        ("metadata.a = ware*", [(Operator.LIKE, WARE), (Operator.ELEMENT, WARE)]),
+        (
+            "metadata.a = 1.50",
+            [(Operator.EQ, "1.50"), (Operator.ELEMENT, "1.50"), (Operator.EQ, 1.5), (Operator.ELEMENT, 1.5)],
+        ),
+        (
+            "metadata.a = True",
+            [(Operator.EQ, "True"), (Operator.ELEMENT, "True"), (Operator.EQ, True), (Operator.ELEMENT, True)],
+        ),
+        (
+            "metadata.a = true",
+            [(Operator.EQ, "true"), (Operator.ELEMENT, "true"), (Operator.EQ, True), (Operator.ELEMENT, True)],
+        ),
+        (
+            "metadata.a = null",
+            [(Operator.EQ, "null"), (Operator.ELEMENT, "null"), (Operator.EQ, None), (Operator.ELEMENT, None)],
+        ),
+    ],
+)
+def test_equality_at_a_path_is_that_of_a_value_or_of_an_element(text: str, asked: list[tuple[Operator, Value]]) -> None:
+    expected = Or(tuple(Comparison("metadata", operator, value, ("a",)) for operator, value in asked))
+    assert repr(parse(text)) == repr(expected)
+    assert repr(parse(text.replace("=", "!="))) == repr(Not(expected))
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "values"),
+    [
+        ("metadata.a:x", "x", []),
+        ('metadata.a:"1"', "1", []),
+        (r'metadata.a:"\*"', "*", []),
+        ("metadata.a:1.50", "1.50", [1.5]),
+        ("metadata.a:false", "false", [False]),
+    ],
+)
+def test_a_colon_at_a_path_asks_what_is_there_for_a_part(text: str, key: str, values: list[Value]) -> None:
+    asked = [(Operator.CONTAINS, key), (Operator.ELEMENT, key), (Operator.HAS, key)]
+    asked += [(operator, value) for value in values for operator in (Operator.EQ, Operator.ELEMENT)]
+    expected = Or(tuple(Comparison("metadata", operator, value, ("a",)) for operator, value in asked))
+    assert repr(parse(text)) == repr(expected)
+
+
+@pytest.mark.parametrize("field", ["ident", "revision", "last_seen", "tags", "metadata"])
+def test_null_is_absence(field: str) -> None:
+    absent = Not(Comparison(field, Operator.EXISTS, None))
+    assert parse(f"{field} = null") == absent
+    assert parse(f"{field} != NULL") == Not(absent)
+
+
+def test_an_absent_text_is_as_good_as_empty() -> None:
+    empty = Or((Not(Comparison("name", Operator.EXISTS, None)), Comparison("name", Operator.EQ, "")))
+    assert parse('name = ""') == empty
+    assert parse('name != ""') == Not(empty)
+
+
+@pytest.mark.parametrize(("text", "number"), [("+3", 3), (".5", 0.5), ("-.5e1", -5.0), ("3.", 3.0), ("+0.5", 0.5)])
+def test_numbers_are_also_read_as_people_write_them(text: str, number: float) -> None:
+    assert repr(parse(f"metadata.a > {text}")) == repr(Comparison("metadata", Operator.GT, number, ("a",)))
 
 
 def test_unequal_is_the_negation_of_equal() -> None:
@@ -188,7 +253,7 @@ def test_unequal_is_the_negation_of_equal() -> None:
         ("a AND AND b", 7, 'Unexpected "AND"'),
         ("OR a", 1, 'Unexpected "OR"'),
         ("a - b", 3, "a minus negates the term that it touches"),
-        ("(a", 1, "parenthesis is never closed"),
+        ("(a", 1, "Unclosed parenthesis at column 1."),
         ("a)", 2, "no parenthesis is open"),
         ("()", 2, 'Unexpected ")"'),
         ("(a)(b)", 4, "separate terms with spaces"),
@@ -197,8 +262,8 @@ def test_unequal_is_the_negation_of_equal() -> None:
         ("ident:aa:bb", 9, "quote text with special characters"),
         ("a, b", 2, "Unexpected ,"),
         ("a ! b", 3, "Unexpected !"),
-        ('a "b', 3, "A string is never closed"),
-        ("a 'b\"", 3, "A string is never closed"),
+        ('a "b', 3, "Unclosed string at column 3."),
+        ("a 'b\"", 3, "Unclosed string at column 3."),
         ("a and b", 3, "write AND, or quote"),
         ("a || b", 3, "write OR, or quote"),
         ("= a", 1, 'Unexpected "="'),
@@ -207,13 +272,15 @@ def test_unequal_is_the_negation_of_equal() -> None:
         ("ident = (a OR b)", 9, 'a value was expected after "="'),
         ("ident = AND", 9, 'a value was expected after "="'),
         ('"ident" = a', 1, "without quotes"),
+        ("NOT connected", 5, 'Unexpected "connected" at column 5; compare it, as in connected = true, or quote a word'),
+        ("a metadata.flag", 3, "compare it, as in metadata.flag:*"),
         ("name.first = a", 1, "name has no parts"),
         ("metadata..a = 1", 1, "Malformed path"),
         ("metadata. = 1", 1, "Malformed path"),
         (".a = 1", 1, "Malformed path"),
         ('metadata.a."b"c = 1', 1, "Malformed path"),
         ("metadata.* = 1", 10, "a path names one key"),
-        ("metadata = 1", 12, "metadata is a document"),
+        ("metadata = 1", 12, "Document metadata compared as a whole at column 12; "),
         ("metadata:a*", 10, "named in full"),
         ("metadata.a < null", 12, "have no order"),
         ("metadata.a > true", 12, "have no order"),
@@ -240,6 +307,10 @@ def test_unequal_is_the_negation_of_equal() -> None:
         ("connected = null", 13, "takes true or false"),
         ("revision = 1.5", 12, "takes a whole number"),
         ("revision = 9223372036854775808", 12, "out of range"),
+        ("last_seen = 2026-01-01", 13, "a day by >= and < the next"),
+        ("last_seen:2026-01-01", 11, "A date is its midnight, UTC"),
+        ('ident =~ "a"', 8, "quote it if it is the value"),
+        ("metadata.a = - 5", 14, "quote it if it is the value"),
         ("last_seen = yesterday", 13, "takes a time"),
         ("last_seen = 2026-01-01T00:00:00", 13, "takes a time"),
     ],
@@ -271,12 +342,12 @@ def quote(text: str) -> str:
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=6)
 TERMS = st.one_of(
     TEXTS.map(lambda text: (quote(text), Search(text))),
-    TEXTS.map(lambda text: (f"ident = {quote(text)}", Comparison("ident", Operator.EQ, text))),
+    TEXTS.filter(bool).map(lambda text: (f"ident = {quote(text)}", Comparison("ident", Operator.EQ, text))),
     TEXTS.map(lambda text: (f"tags:{quote(text)}", Comparison("tags", Operator.HAS, text))),
     TEXTS.map(lambda key: (f"metadata.{quote(key)}:*", Comparison("metadata", Operator.EXISTS, None, (key,)))),
     st.integers(-(1 << 63), (1 << 63) - 1).map(lambda n: (f"revision<{n}", Comparison("revision", Operator.LT, n))),
     st.floats(allow_nan=False, allow_infinity=False).map(
-        lambda number: (f"metadata.a = {number!r}", Comparison("metadata", Operator.EQ, number, ("a",)))
+        lambda number: (f"metadata.a < {number!r}", Comparison("metadata", Operator.LT, number, ("a",)))
     ),
 )
 Written = tuple[str, Filter]

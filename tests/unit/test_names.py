@@ -111,6 +111,12 @@ def test_a_tag_has_no_comma_and_no_space_around_it(value: str) -> None:
     assert code(names.tag, value) == "invalid_tag"
 
 
+@pytest.mark.parametrize("value", ["", "a" * (limits.MAX_TAG + 1)])
+def test_the_bound_of_a_tag_is_not_said_of_the_list(value: str) -> None:
+    with pytest.raises(Fault, match=rf"tags: a tag must have 1 to {limits.MAX_TAG} characters\."):
+        names.tag(value)
+
+
 def test_unique_values_keep_their_order_and_their_bound() -> None:
     assert names.unique(["b", "a", "b"], 2, "tags") == ("b", "a")
     assert code(names.unique, ["a", "b", "c"], 2, "tags") == "too_many"

@@ -90,7 +90,8 @@ def test_what_is_not_there_matches_nothing(app: App, path: str) -> None:
 
 def test_put_creates_only_if_there_is_none_or_replaces_only_if_there_is_one(app: App) -> None:
     path = "/v1/devices/d"
-    assert app.request("PUT", path, {}, headers={"If-Match": "*"}).status == 412
+    refused = app.request("PUT", path, {}, headers={"If-Match": "*"})
+    assert (refused.status, "or is gone" in refused.json()["detail"]) == (412, True)
     assert app.request("GET", path).status == 404
     assert app.request("PUT", path, {}, headers={"If-None-Match": "*"}).status == 201
     assert app.request("PUT", path, {"name": "n"}, headers={"If-None-Match": "*"}).status == 412
@@ -99,6 +100,24 @@ def test_put_creates_only_if_there_is_none_or_replaces_only_if_there_is_one(app:
     assert app.request("PUT", path, {"name": "m"}, headers={"If-Match": old}).status == 200
     assert app.request("PUT", path, {"name": "o"}, headers={"If-Match": old}).status == 412
     assert app.request("GET", path).json()["name"] == "m"
+
+
+def test_a_change_where_there_is_no_tag_is_refused_whatever_tag_is_named(app: App) -> None:
+    old = tag(app, "/v1/devices/d")
+    viewer = app.request("POST", "/v1/keys", {"name": "v", "role": "viewer"}).json()["key"]
+    rows = {"headers": {"If-Match": old, "Content-Type": "application/x-ndjson"}, "raw": b'{"ident": "n"}'}
+    before = app.request("GET", "/v1/devices").body
+    for refused in (
+        app.request("POST", "/v1/devices", {"ident": "n"}, headers={"If-Match": old}),
+        app.request("POST", "/v1/devices:update", {"all": True, "set": {"name": "n"}}, headers={"If-Match": old}),
+        app.request("POST", "/v1/devices:import", **rows),
+    ):
+        assert (refused.status, refused.json()["code"]) == (412, "precondition_failed")
+    assert app.request("GET", "/v1/devices").body == before
+    assert app.request("POST", "/v1/devices", {"ident": "n"}, headers={"If-Match": old}, key=viewer).status == 403
+    for present in ({"If-Match": "*"}, {"If-None-Match": "*"}):
+        assert app.request("POST", "/v1/devices", {"ident": "d"}, headers=present).status == 409
+    assert app.request("POST", "/v1/devices", {"ident": "n"}, headers={"If-Match": "*"}).status == 201
 
 
 def test_verbs_are_guarded_too(app: App) -> None:

@@ -3,8 +3,10 @@
 The store keeps, in the transaction of the data itself, the number of the last message that it has; the broker does not
 keep track of what was read. After any trouble, reading begins again after that message.
 
-Two batches are in flight at a time, so that one arrives while the other is stored. The client library's own way to
-fetch is not used: it costs several times what storing does.
+Many requests are in flight at a time, each for a batch. The broker first writes all that has been published meanwhile,
+then it delivers as much as was asked for. With few requests, what waits would grow during a flood, even if the store is
+as fast as the broker. The client library's own way to fetch is not used: it costs several times what
+storing does.
 """
 
 import asyncio
@@ -103,10 +105,14 @@ class Ingest:
         self._wake.set()
 
     async def _ask(self, inbox: str) -> None:
-        """Keep one batch in flight beside the one that is being stored."""
-        while self._due <= limits.BUS_BATCH:
+        """Keep all requests in flight. Each ends where the next message is beyond its bytes, or in time."""
+        while self._due <= limits.BUS_BATCH * (limits.BUS_BATCHES - 1):
             self._due = max(0, self._due) + limits.BUS_BATCH
-            wanted = {"batch": limits.BUS_BATCH, "expires": int(_WAIT_SECONDS * 1e9)}
+            wanted = {
+                "batch": limits.BUS_BATCH,
+                "max_bytes": limits.BUS_BATCH_BYTES,
+                "expires": int(_WAIT_SECONDS * 1e9),
+            }
             subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
             await self._client.publish(subject, msgspec.json.encode(wanted), reply=inbox)
 

@@ -24,6 +24,7 @@ _ABOUT_TLS = {
     "certificate is not valid for": "Use a name that is in its certificate; `serve --est-name` adds names.",
 }
 _UNKNOWN_AUTHORITY = "CERTIFICATE_VERIFY_FAILED"  # what OpenSSL says of a wrong name as well, before it says more
+ABOUT_LOSS = "See the server's log, and try again."
 _ABOUT_AUTHORITY = "Name the authority of its certificate, a PEM file, in SSL_CERT_FILE."
 _ABOUT_PROXY = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names something that is not an http:// or https:// proxy."
 _ABOUT_FILTER = """A filter compares fields, as in: name = "pump-*" AND NOT id < 100"""
@@ -191,10 +192,13 @@ def _given(params: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def reaching(url: str, about: str = _ABOUT_URL, about_authority: str = _ABOUT_AUTHORITY) -> Iterator[None]:
+def reaching(
+    url: str, about: str = _ABOUT_URL, about_authority: str = _ABOUT_AUTHORITY, about_loss: str = ABOUT_LOSS
+) -> Iterator[None]:
     """Raise Failure if the server is not there, or goes away, and click.UsageError for a bad URL.
 
-    `about` is the advice in the first case, `about_authority` where nobody trusted has issued its certificate.
+    `about` is the advice in the first case, `about_loss` in the second, `about_authority` where nobody trusted has
+    issued its certificate.
     """
     try:
         yield
@@ -207,7 +211,7 @@ def reaching(url: str, about: str = _ABOUT_URL, about_authority: str = _ABOUT_AU
         raise Failure(Exit.UNREACHABLE, f"{url} did not answer in time.", "Try again in a moment.") from None
     except httpx.TransportError as problem:
         message = f"The connection to {url} was lost: {_words(problem)}."
-        raise Failure(Exit.UNREACHABLE, message, "See the server's log, and try again.") from None
+        raise Failure(Exit.UNREACHABLE, message, about_loss) from None
     except httpx.InvalidURL as problem:
         raise click.UsageError(f"--url: {problem}.") from None
 

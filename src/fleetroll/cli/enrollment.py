@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _SECONDS = 30.0
 _PEM = "application/x-pem-file"
 _ABOUT_TRUST = "Name the authority of its certificate with --trust; `fleetroll ca show` prints the server's own."
+# In TLS 1.3 a client's handshake is complete before the server looks at its certificate.
+_ABOUT_CERTIFICATE = "The server may not know the authority of the presented certificate; see `fleetroll ca list`."
 _ABOUT_EST = "Is it the address of `fleetroll serve --est`? Check --est."
 
 
@@ -78,7 +80,7 @@ def _check_arguments(ident: str, label: str, cert: Path | None, cert_key: Path |
 
 def _ask(url: str, request: bytes, trust: Path | None, cert: Path | None, key: Path | None) -> bytes:
     """The certificate in PEM. Raises Failure."""
-    from fleetroll.cli.client import asking, reaching  # noqa: PLC0415  # as for the other commands
+    from fleetroll.cli.client import ABOUT_LOSS, asking, reaching  # noqa: PLC0415  # as for the other commands
     from fleetroll.core import encodings  # noqa: PLC0415
 
     try:
@@ -91,7 +93,7 @@ def _ask(url: str, request: bytes, trust: Path | None, cert: Path | None, key: P
         ) from None
     headers = {"content-type": "application/pkcs10", "accept": _PEM}
     with (
-        reaching(url, _ABOUT_EST, _ABOUT_TRUST),
+        reaching(url, _ABOUT_EST, _ABOUT_TRUST, _ABOUT_CERTIFICATE if cert else ABOUT_LOSS),
         asking(url, context, timeout=_SECONDS) as http,
     ):
         reply = http.post(url, content=encodings.est(request), headers=headers)

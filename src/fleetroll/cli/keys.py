@@ -49,7 +49,9 @@ def show_list(client: "Client", as_json: bool) -> None:
     help="What kind of client it is for.",
 )
 @click.option("--scope", "scopes", multiple=True, help="Restrict it to a scope, such as devices:read; repeatable.")
-@click.option("--expires", metavar="WHEN", help="Such as 90d, 12h or 2030-01-01T00:00:00Z; never by default.")
+@click.option(
+    "--expires", metavar="WHEN", help="Such as 90d, 12h or 2030-01-01T00:00:00Z; by default with your key, or never."
+)
 @as_json
 @connected
 def create(

@@ -18,6 +18,6 @@ def read(text: bytes) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.MsgspecError as problem:
-        raise NotJson(str(problem)) from None
+        raise NotJson(documents.flaw(problem, text)) from None
     except UnicodeDecodeError as problem:
         raise NotJson(f"it is not UTF-8 (byte {problem.start})") from None

@@ -67,6 +67,11 @@ def as_value(fault: Fault) -> Fault:
 _INITIALS = {"dms"}
 
 
+def spoken(noun: str) -> str:
+    """The noun as it stands within a sentence."""
+    return noun.upper() if noun in _INITIALS else noun.replace("_", " ")
+
+
 def invalid(code: str, message: str, field: str | None = None, **details: object) -> Fault:
     """Input that breaks a rule of ours."""
     return Fault(Kind.INVALID, code, message, field, details=details)
@@ -74,8 +79,8 @@ def invalid(code: str, message: str, field: str | None = None, **details: object
 
 def not_found(noun: str, name: object) -> Fault:
     """The same words for a thing that never existed and one of somebody else's: existence is hidden."""
-    words = noun.replace("_", " ")
-    label = words.upper() if noun in _INITIALS else words.capitalize()
+    words = spoken(noun)
+    label = words[:1].upper() + words[1:]
     shown = brief(str(name))
     return Fault(Kind.NOT_FOUND, f"{noun}_not_found", f"{label} {shown} was not found.", named=shown)
 
@@ -101,6 +106,6 @@ def no_room(problem: OSError) -> Fault:
     return Fault(Kind.UNAVAILABLE, "storage_full", "The server has no room for temporary files.", retry_after=30)
 
 
-def stale(message: str = "The resource has changed since you read it; read it again and retry.") -> Fault:
+def stale(message: str = "The resource has changed since you read it, or is gone; read it again.") -> Fault:
     """A precondition (If-Match, revision) did not hold."""
     return Fault(Kind.STALE, "precondition_failed", message)

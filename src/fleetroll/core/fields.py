@@ -10,7 +10,7 @@ from fleetroll.core import documents
 from fleetroll.core.filtering import parse_filter
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import DEFAULT_COHORT, Device
-from fleetroll.core.names import identity_key, owner_key
+from fleetroll.core.names import identity_key, owner_key, parse_email
 from fleetroll.core.query import (
     And,
     Comparison,
@@ -115,7 +115,11 @@ def _each(wanted: Filter, value: Callable[[Comparison], Value]) -> Filter:
 
 def _stored_value(comparison: Comparison) -> Value:
     value = comparison.value
-    return owner_key(value) if comparison.field == "owners" and isinstance(value, str) else value
+    if comparison.field == "owners" and isinstance(value, str):
+        return owner_key(value)
+    if comparison.field == "owners" and isinstance(value, Pattern) and parse_email("x".join(value.parts)):
+        return Pattern(tuple(part.lower() for part in value.parts))
+    return value
 
 
 def canonical_value(comparison: Comparison) -> Value:

@@ -51,11 +51,16 @@ _PIECE = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.|\*|[^\\*]+", re.DOTALL)
 _ESCAPES = {'\\"': '"', "\\'": "'", "\\\\": "\\", "\\*": "*", "\\n": "\n", "\\t": "\t"}
 _INTEGER = re.compile(r"-?[0-9]+")
 _MAX_FIELD = (1 << 63) - 1
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+# Also as people write numbers and JSON does not: with a plus, or without a digit before or after the point.
+_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?")
+# A regular expression's `=~`, and a sign apart from its number: taken as text, the rest would be searched for.
+_NO_VALUES = frozenset({"~", "+", "-"})
 
 _KEYWORDS = frozenset({"AND", "OR", "NOT"})
 # Words that nobody searches for; taken as text they would silently change what the filter means.
 _NEAR_KEYWORDS = {"and": "AND", "or": "OR", "not": "NOT", "&&": "AND", "||": "OR"}
+_DATE = re.compile("[0-9-]{10}")
+_NEVER_NULL = {FieldType.BOOLEAN, FieldType.ENUM}
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 _ORDER = {"<": Operator.LT, "<=": Operator.LE, ">": Operator.GT, ">=": Operator.GE}
@@ -144,7 +149,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 def _stray(character: str, start: int) -> Fault:
     if character in "\"'":
-        return _refused("A string is never closed", start)
+        return _refused("Unclosed string", start)
     return _refused(f"Unexpected {character}", start, "quote text with special characters")
 
 
@@ -209,7 +214,7 @@ class _Parser:
             raise _refused("Filter nested too deeply", opened.start, hint)
         part = self._all()
         if self._token.kind != "close":
-            raise _refused("A parenthesis is never closed", opened.start)
+            raise _refused("Unclosed parenthesis", opened.start)
         self._at += 1
         self._depth -= 1
         return part
@@ -222,6 +227,7 @@ class _Parser:
         if self._restrictions > limits.MAX_PREDICATES:
             raise _refused("Too many terms", token.start, f"at most {limits.MAX_PREDICATES} are allowed")
         if self._token.kind != "comparator":
+            _refuse_field(token, self._fields)
             if not self._fields.keys() >= set(SEARCHED):
                 raise _unexpected(token, "there is nothing to search here; compare a field")
             return _search(token)
@@ -231,10 +237,20 @@ class _Parser:
         field, path = _subject(subject, self._fields)
         if value.kind not in {"word", "string"}:
             raise _unexpected(value, f'a value was expected after "{comparator.text}"')
+        if value.text in _NO_VALUES:
+            raise _unexpected(value, "quote it if it is the value")
         literal = _literal(value)
         if comparator.text == "!=":
             return Not(_compared(field, path, "=", comparator, literal))
         return _compared(field, path, comparator.text, comparator, literal)
+
+
+def _refuse_field(token: _Token, fields: Fields) -> None:
+    """A field that is compared with nothing would be searched for, and `NOT connected` would find every device."""
+    name, dot, _ = token.text.partition(".")
+    if name in fields and (not dot or fields[name].type is FieldType.DOCUMENT):
+        compared = f"{token.text} = true" if fields[name].type is FieldType.BOOLEAN else f"{token.text}:*"
+        raise _unexpected(token, f"compare it, as in {compared}, or quote a word to search for it")
 
 
 def _search(token: _Token) -> Search:
@@ -318,9 +334,9 @@ def _decoded_units(piece: str, start: int) -> str:
     return text
 
 
-def _compared(field: Field, path: tuple[str, ...], symbol: str, comparator: _Token, literal: _Literal) -> Comparison:
-    if symbol == ":" and literal.bare and literal.pieces == ("", ""):
-        return Comparison(field.name, Operator.EXISTS, None, path)
+def _compared(field: Field, path: tuple[str, ...], symbol: str, comparator: _Token, literal: _Literal) -> Filter:
+    if (presence := _presence(field, path, symbol, literal)) is not None:
+        return presence
     operator = _OPERATORS[field.type].get(symbol)
     if operator is None:
         allowed = " ".join(("!=", *_OPERATORS[field.type]))
@@ -328,12 +344,45 @@ def _compared(field: Field, path: tuple[str, ...], symbol: str, comparator: _Tok
     if field.type is FieldType.DOCUMENT and not path:
         return Comparison(field.name, Operator.HAS, _whole_key(field, symbol, literal))
     value = _READERS[field.type](field, operator, literal)
+    if path and symbol not in _ORDER:
+        return _within(field, path, symbol, literal, value)
     return Comparison(field.name, _suited(operator, value, comparator), value, path)
+
+
+def _presence(field: Field, path: tuple[str, ...], symbol: str, literal: _Literal) -> Filter | None:
+    """Whether there is a value, if that is asked."""
+    exists = Comparison(field.name, Operator.EXISTS, None, path)
+    if literal.text == "" and symbol == "=" and field.type is FieldType.TEXT:
+        return Or((Not(exists), Comparison(field.name, Operator.EQ, "")))
+    if not literal.bare:
+        return None
+    # What is at a path may be no text, so there a star after = asks the same as after a colon.
+    if literal.pieces == ("", "") and (symbol == ":" or (symbol == "=" and path)):
+        return exists
+    is_null = literal.text.lower() == "null" and symbol == "=" and not path
+    return Not(exists) if is_null and field.type not in _NEVER_NULL else None
+
+
+def _within(field: Field, path: tuple[str, ...], symbol: str, literal: _Literal, value: Value) -> Filter:
+    """A value, or a list that has it; with a colon also what else has it: a longer text, or an object with such a key.
+
+    Nobody knows before what devices have at a path, so a bare number, constant or null also stands for its text.
+    """
+    text = value if isinstance(value, str | Pattern) else literal.text
+    if symbol == ":":
+        of_text = [Operator.CONTAINS, Operator.ELEMENT, Operator.HAS]
+    else:
+        of_text = [Operator.LIKE if isinstance(text, Pattern) else Operator.EQ, Operator.ELEMENT]
+    asked = [Comparison(field.name, operator, text, path) for operator in of_text]
+    if value != text:
+        asked += [Comparison(field.name, operator, value, path) for operator in (Operator.EQ, Operator.ELEMENT)]
+    return Or(tuple(asked))
 
 
 def _whole_key(field: Field, symbol: str, literal: _Literal) -> str:
     if symbol != ":":
-        raise _refused(f"{field.name} is a document", literal.start, f"compare one of its keys, as in {field.name}.key")
+        hint = f"compare one of its keys, as in {field.name}.key"
+        raise _refused(f"Document {field.name} compared as a whole", literal.start, hint)
     return _plain(literal, "a document's key is named in full")
 
 
@@ -341,8 +390,6 @@ def _suited(operator: Operator, value: Value, comparator: _Token) -> Operator:
     """The operator that suits the value, whose type is not known before where the field is a document."""
     if isinstance(value, Pattern) and operator is Operator.EQ:
         return Operator.LIKE
-    if operator is Operator.CONTAINS and not isinstance(value, str):
-        return Operator.EQ
     if isinstance(value, bool | None) and operator in _ORDER.values():
         raise _unexpected(comparator, "true, false and null have no order")
     return operator
@@ -384,7 +431,7 @@ def _bounded(literal: _Literal, most: int, hint: str) -> int:
 
 
 def _boolean(field: Field, operator: Operator, literal: _Literal) -> bool:
-    value = _CONSTANTS.get(literal.text)
+    value = _CONSTANTS.get(literal.text.lower())
     if value is None:
         raise _refused(f"{field.name} takes true or false, not {_quoted(literal.text)}", literal.start)
     return value
@@ -395,12 +442,14 @@ def _time(field: Field, operator: Operator, literal: _Literal) -> int:
     if value is None:
         hint = "write 2026-01-31, 2026-01-31T12:00:00Z or 2026-01-31T12:00:00.123456+01:00"
         raise _refused(f"{field.name} takes a time, not {_quoted(literal.text)}", literal.start, hint)
+    if operator is Operator.EQ and _DATE.fullmatch(literal.text):
+        raise _refused("A date is its midnight, UTC", literal.start, "ask for a day by >= and < the next")
     return value
 
 
 def _scalar(field: Field, operator: Operator, literal: _Literal) -> Value:
-    if literal.bare and literal.text in _CONSTANTS:
-        return _CONSTANTS[literal.text]
+    if literal.bare and literal.text.lower() in _CONSTANTS:
+        return _CONSTANTS[literal.text.lower()]
     number = _NUMBER.fullmatch(literal.text) if literal.bare else None
     if number is None:
         return _text(field, operator, literal)

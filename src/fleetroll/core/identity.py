@@ -64,8 +64,12 @@ class Slot(Struct, frozen=True, omit_defaults=True):
 
     @property
     def active(self) -> str | None:
-        """The serial number, or other name, of the active credential."""
-        return self.versions.get(str(self.active_version))
+        """The serial number, or other name, of the active credential; in lower case, as certificates are stored.
+
+        `versions` has it as it was written, which in a slot that was filled by hand may be in capitals.
+        """
+        named = self.versions.get(str(self.active_version))
+        return None if named is None else named.lower()
 
 
 _decode = msgspec.json.Decoder(Slot).decode

@@ -164,6 +164,8 @@ MIN_BUS_SILENCE, MAX_BUS_SILENCE = 1.0, 3600.0
 MAX_BUS_MESSAGE = 64 << 10
 MAX_BUS_REPLICAS = 5  # NATS has no more
 BUS_BATCH = 1_000
+# On their way from a stream to the store: in all fewer bytes than the broker lets wait for a client, which are 64 MB.
+BUS_BATCHES, BUS_BATCH_BYTES = 16, 2 << 20
 BUS_REQUESTS = 256
 BUS_QUESTIONS = 1_000  # to the broker's stream API at a time: beyond ten thousand it drops them all
 BUS_WAITER = 8 << 10  # what a waiting request takes besides its body

@@ -114,6 +114,8 @@ def tag(value: str, field: str = "tags") -> str:
     """A tag: one printable word or phrase without a comma, which separates tags in CSV cells."""
     if "," in value or value != value.strip():
         raise invalid("invalid_tag", f"{field}: a tag must have no comma, and no space at either end.", field)
+    if not 0 < len(value) <= limits.MAX_TAG:
+        raise invalid("invalid_text", f"{field}: a tag must have 1 to {limits.MAX_TAG} characters.", field)
     return line(value, field, limits.MAX_TAG)
 
 

@@ -11,6 +11,7 @@ import operator
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -51,6 +52,7 @@ class Operator(enum.Enum):
     LIKE = "like"  # text that fits a Pattern, case-sensitive
     CONTAINS = "contains"  # text that contains the value; in ident and name case folded, elsewhere exact
     HAS = "has"  # member of a set (exact or a Pattern), or key of a document
+    ELEMENT = "element"  # of the array at a path in a document: equal to the value, or text that fits a Pattern
     EXISTS = "exists"
 
 
@@ -192,11 +194,25 @@ def rank(document: Any, path: tuple[str | int, ...]) -> tuple[int, float, str]:
     if isinstance(found, bool):
         return 3, 0.0, "true" if found else "false"
     if isinstance(found, int | float):
-        return 1, float(found), ""
+        return 1, float(found), digits(found)
     if not isinstance(found, str):
         return 4, 0.0, ""
     at = times.sort_key(found)
     return (3, 0.0, found) if at is None else (2, at, found)
+
+
+_FEWEST, _MOST = 2.0**53, 2.0**64
+
+
+def digits(number: int | float) -> str:
+    """What orders numbers that are the same float: as a document spells them; empty where each has a float of its own.
+
+    Negative ones are counted from -2^64 on, so that their digits are in order too.
+    """
+    if not _FEWEST <= abs(float(number)) <= _MOST:
+        return ""
+    spelled = int(Decimal(repr(number)))
+    return f"{spelled if spelled >= 0 else spelled + (1 << 64):020d}"
 
 
 def _has_element(array: object, index: int) -> bool:
@@ -285,6 +301,11 @@ def _has(found: object, value: Value) -> bool:
     return any(_like(member, value) for member in found) if isinstance(value, Pattern) else value in found
 
 
+def _element(found: object, value: Value) -> bool:
+    test = _like if isinstance(value, Pattern) else _equal
+    return isinstance(found, list) and any(test(NULL if one is None else one, value) for one in found)
+
+
 _TESTS: dict[Operator, Callable[[object, Value], bool]] = {
     Operator.EQ: _equal,
     Operator.LT: _ordered(operator.lt),
@@ -294,6 +315,7 @@ _TESTS: dict[Operator, Callable[[object, Value], bool]] = {
     Operator.LIKE: _like,
     Operator.CONTAINS: _contains,
     Operator.HAS: _has,
+    Operator.ELEMENT: _element,
     Operator.EXISTS: lambda found, value: True,
 }
 if _TESTS.keys() != set(Operator):

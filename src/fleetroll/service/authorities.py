@@ -150,7 +150,7 @@ async def valid_now(call: Call, excluded: Collection[str]) -> list[Authority]:
 def signer(authority: Authority) -> Signer:
     """Raises Fault conflict `foreign_authority` for one whose key is elsewhere."""
     if authority.sealed_key is None:
-        raise conflict("foreign_authority", f"Authority {authority.name} cannot issue: its key is not on this server.")
+        raise conflict("foreign_authority", f"Authority {authority.name} cannot sign: its key is not on this server.")
     return Signer(authority.certificate, authority.sealed_key, _context(authority.org, authority.name))
 
 

@@ -146,8 +146,8 @@ def resolve(device: Device, template: Template | None, address: Address) -> Stre
     if address.pin is None:
         part = template_rules.datastream(template, address.number or 0) if template else None
         if part is None:
-            name = template.name if template else device.name or device.ident
-            raise invalid("unknown_datastream", "There is no such datastream.", "datastream", template=name)
+            details = {"template": template.name if template else device.name or device.ident, "number": address.number}
+            raise invalid("unknown_datastream", "There is no such datastream.", "datastream", **details)
         return _stream(part)
     if template is not None:
         part = template_rules.by_pin(template, address.pin)

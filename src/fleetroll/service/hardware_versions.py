@@ -49,7 +49,7 @@ async def make(call: Call, name: str) -> None:
 
 @operation(Action.VERSIONS_READ, Effect.SCAN)
 async def counted(call: Call, wanted: Named) -> Counted:
-    version = await noun.find(call, wanted.name, wanted.guard)
+    version = await noun.find(call, wanted.name)
     return Counted(version, await call.records.devices.count(call.org, _of(version)))
 
 

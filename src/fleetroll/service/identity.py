@@ -32,13 +32,15 @@ class Written(Struct, frozen=True):
 async def replace(call: Call, wanted: Written) -> Device:
     """Fill a device's slot by hand, as a whole; with a certificate of the device's that is revoked, the slot is too.
 
-    Raises Fault conflict `status_forbids` for a decommissioned device.
+    A slot that is written as REVOKED takes the certificate with it that it named, and the one that it names: with
+    either, the device could renew. Raises Fault conflict `status_forbids` for a decommissioned device.
     """
     device = await devices.find(call, wanted.ident)
     advance(device.status, wanted.slot.status)
     was, written = identity.slot_of(device), wanted.slot
-    if was is not None and written.status is Status.REVOKED:
-        await certificates.withdraw_from(call, device, was.active, Reason.UNSPECIFIED)
+    if written.status is Status.REVOKED:
+        for slot in filter(None, (was, written)):
+            await certificates.withdraw_from(call, device, slot.active, Reason.UNSPECIFIED)
     if await certificates.is_revoked(call, device, written.active):
         written = structs.replace(written, status=Status.REVOKED)
     return await _fill(call, device, identity.rewrite(was, written, call.at))

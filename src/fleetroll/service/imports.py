@@ -29,9 +29,9 @@ _documents = attrgetter("metadata", "config", "schema", "extras")
 class Row(Struct, frozen=True, gc=False):
     """One line of an import: a device to put, or what is wrong with the line.
 
-    `description` and `seen_at` are what another server knew of it; None says nothing. `members` are set in its
-    metadata, whose other members stay. `decommissioned` makes it so if this row creates it: no file decommissions
-    one that exists.
+    `description`, `seen_at` and `activated_at` are what another server knew of it; None says nothing. `members` are set
+    in its metadata, whose other members stay. `decommissioned` makes the device so if this row creates it: no file
+    decommissions one that exists.
     """
 
     line: int
@@ -41,6 +41,7 @@ class Row(Struct, frozen=True, gc=False):
     seen_at: Instant | None = None
     members: Mapping[str, Any] = {}
     decommissioned: bool = False
+    activated_at: Instant | None = None
 
 
 class _Candidate(Struct, frozen=True, gc=False):
@@ -227,6 +228,7 @@ class _Loader:
         self._results: list[Result] = []
         self._definitions: list[MetadataField] = []
         self._ensured: set[tuple[object, ...]] = set()
+        self._activated: dict[str, Instant] = {}
         self._seen: dict[str, Instant] = {}
         self._written: set[str] = set()
         self._room = 0
@@ -264,8 +266,9 @@ class _Loader:
         for candidate in batch:
             self._results.append(await self._store_row(candidate))
         await self._flush()
-        if self._seen:
-            await call.records.presence.seen(call.org, {self._known[key].id: at for key, at in self._seen.items()})
+        for times in (self._activated, self._seen):  # in this order: when it is first seen, a device is activated
+            if times:
+                await call.records.presence.seen(call.org, {self._known[key].id: at for key, at in times.items()})
         return self._results
 
     async def _store_row(self, candidate: _Candidate) -> Result:
@@ -284,9 +287,15 @@ class _Loader:
                     self._decommissioned.add(key)
         except Fault as fault:
             return Result(Outcome.FAILED, ident, row.line, as_value(fault))
+        if row.activated_at is not None and not self._is_activated(key):
+            self._activated[key] = min(row.activated_at, self._activated.get(key, self._call.at))
         if row.seen_at is not None and self._is_later(key, row.seen_at):  # elsewhere; no time in the future counts
             self._seen[key] = min(max(row.seen_at, self._seen.get(key, 0)), self._call.at)
         return Result(outcome, ident, row.line)
+
+    def _is_activated(self, key: str) -> bool:
+        known = self._known.get(key)
+        return known is not None and known.activated_at is not None
 
     def _is_later(self, key: str, seen_at: Instant) -> bool:
         known = self._known.get(key)

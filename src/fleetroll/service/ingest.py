@@ -3,7 +3,7 @@
 How far a stream has been read is stored in the transaction of what was read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct, structs
@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from fleetroll.bus.port import Batch, Message
 from fleetroll.core import documents, limits
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.ids import parse_broker_org, parse_device_hex
+from fleetroll.core.ids import broker_org, parse_broker_org, parse_device_hex
 from fleetroll.core.messages import Content, content_of, mode_of, shown
 from fleetroll.core.model import SERVER, Device, Instant, NewEvent, StreamPosition
 from fleetroll.core.times import HOUR
@@ -76,14 +76,15 @@ async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _I
         return _Ingested([], [])
     read = [_read(message) for message in batch.messages if message.sequence > reached.sequence and _is_named(message)]
     taken = await _take_readings(records, [one for one in read if one.message.family == _TELEMETRY], at)
-    await _take_events(records, [one for one in read if one.message.family != _TELEMETRY], at)
+    events = await _take_events(records, [one for one in read if one.message.family != _TELEMETRY], at)
     await records.progress.put(batch.stream, StreamPosition(last.sequence, last.at))
+    homes = {sequence: one.org for sequence, one in taken.items()} | events
+    arrivals = list(taken.values())
     readings: list[LiveReading] = []
-    for org in {one.org for one in taken}:
+    for org in {one.org for one in arrivals}:
         if live.wants(org):
-            readings += await _live_readings(records, org, taken)
-    messages = [_for_applications(one) for one in read]
-    return _Ingested(readings, [message for message in messages if message is not None])
+            readings += await _live_readings(records, org, arrivals)
+    return _Ingested(readings, _for_applications(read, homes))
 
 
 def _read(message: Message) -> _Read:
@@ -93,15 +94,21 @@ def _read(message: Message) -> _Read:
         return _Read(message, fault)
 
 
-def _for_applications(one: _Read) -> Message | None:
-    """What a device has published, in the vendor's form. Its clients have sent again and again what they cannot read,
-    and after a thousand of those hear nothing more.
+def _for_applications(read: Sequence[_Read], homes: Mapping[int, int]) -> list[Message]:
+    """What devices have published and was stored, for the organizations that have it. `homes` says which, by their sequence number."""
+    return [
+        _shown(one.message, one.content, homes[one.message.sequence])
+        for one in read
+        if one.message.sequence in homes and not isinstance(one.content, Fault)
+    ]
+
+
+def _shown(message: Message, content: Content, org: int) -> Message:
+    """In the vendor's form. Its clients have sent again and again what they cannot read, and after a thousand of those
+    hear nothing more.
     """
-    message, content = one.message, one.content
-    if isinstance(content, Fault) or message.family not in REFUSED:
-        return None
     level = message.name if message.family == _LOGS else None
-    return structs.replace(message, body=shown(content, message.at, level=level))
+    return structs.replace(message, org=broker_org(org), body=shown(content, message.at, level=level))
 
 
 def _is_named(message: Message) -> bool:
@@ -109,10 +116,12 @@ def _is_named(message: Message) -> bool:
     return all(len(word) <= limits.MAX_NAME and "\0" not in word for word in (message.env, message.name))
 
 
-async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> None:
+async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> dict[int, int]:
+    """Returns the organizations of those that devices published and that were stored, by their sequence number."""
     homes = Homes(records)
     known: dict[tuple[str, str], Device | None] = {}
     events = []
+    taken = {}
     for one in read:
         message = one.message
         name = message.org, message.device
@@ -124,12 +133,15 @@ async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> 
         event = _event(device, one, at)
         if isinstance(event, NewEvent):
             events.append(event)
+            if message.family in REFUSED:
+                taken[message.sequence] = device.org
         elif message.family in REFUSED:
             await _note(records, device.org, device.id, message, event, at)
         else:
             events.append(_without_value(device, message, event, at))
     if events:
         await records.timeline.append(events)
+    return taken
 
 
 async def _device(records: Records, message: Message) -> Device | None:
@@ -162,8 +174,8 @@ def _reported(
     return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, _REQUEST, data, reported_at)
 
 
-async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -> list[Arrival]:
-    """Returns those that were stored."""
+async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -> dict[int, Arrival]:
+    """Returns those that were stored, by their sequence number."""
     arrivals, messages = [], []
     for one in read:
         if isinstance(one.content, Fault):
@@ -172,7 +184,7 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
             arrivals.append(arrival)
             messages.append(one.message)
     if not arrivals:
-        return []
+        return {}
     faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
     followed = await _after_transfer(records, messages, arrivals, faults)
     again = await telemetry.ingest(records, list(followed.values()), at, _REQUEST)
@@ -181,7 +193,8 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
     for message, arrival, fault in zip(messages, arrivals, faults, strict=True):
         if fault is not None:
             await _note(records, arrival.org, arrival.device, message, fault, at)
-    return [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
+    outcomes = zip(messages, arrivals, faults, strict=True)
+    return {message.sequence: arrival for message, arrival, fault in outcomes if fault is None}
 
 
 async def _after_transfer(

@@ -18,7 +18,7 @@ from fleetroll.service.timeline import record
 
 
 class NewKey(Struct, frozen=True):
-    """A key to make. `expires_at` None never expires."""
+    """A key to make. With `expires_at` None it expires with the one that makes it."""
 
     name: str
     role: Role
@@ -70,7 +70,8 @@ async def create(call: Call, new: NewKey) -> Issued:
         raise Fault(Kind.FORBIDDEN, "permission_denied", "A key cannot create one with more permissions than its own.")
     if new.expires_at is not None and new.expires_at <= call.at:
         raise invalid("invalid_expiry", "expires_at must be in the future.", "expires_at")
-    described = Key(0, call.org, new.name, new.kind, new.role, _scopes(new), call.at, new.expires_at)
+    until = await _expiry(call, new.expires_at)
+    described = Key(0, call.org, new.name, new.kind, new.role, _scopes(new), call.at, until)
     issued = await (_mint(call, described) if new.kind is KeyKind.NATS else _issue(call, described))
     await take(call, "keys", 1)
     key = issued.key
@@ -82,6 +83,17 @@ async def create(call: Call, new: NewKey) -> Issued:
 async def create_client(call: Call, new: NewClient) -> Issued:
     there, asker = await reach.organization(call, new.organization), call.principal.key
     return await create.run(there, NewKey(new.name, asker.role, KeyKind.OAUTH, asker.scopes))
+
+
+async def _expiry(call: Call, wanted: Instant | None) -> Instant | None:
+    """When a new key expires: otherwise whoever has one that expires could have the next one, and so on forever."""
+    principal = call.principal
+    asker = await call.records.keys.get(principal.home.id, principal.key.id)  # an access token expires before its key
+    latest = principal.key.expires_at if asker is None else asker.expires_at
+    if wanted is not None and latest is not None and wanted > latest:
+        message = "A key that expires cannot create one that expires later."
+        raise Fault(Kind.FORBIDDEN, "permission_denied", message, "expires_at")
+    return latest if wanted is None else wanted
 
 
 async def _issue(call: Call, described: Key) -> Issued:

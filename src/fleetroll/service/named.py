@@ -8,7 +8,7 @@ from typing import Any, Generic
 
 from msgspec import Struct, structs
 
-from fleetroll.core.faults import Fault, conflict, not_found, stale
+from fleetroll.core.faults import Fault, conflict, not_found, spoken, stale
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Part, Sort, cut
@@ -161,8 +161,8 @@ class Noun(Generic[R]):
 
     def taken(self, new: R) -> Fault:
         """What to raise where a name is used already."""
-        noun = self._noun.replace("_", " ")
-        return conflict(f"{self._noun}_exists", f"This organization already has {noun} {self.name(new)}.", self.label)
+        message = f"This organization already has {spoken(self._noun)} {self.name(new)}."
+        return conflict(f"{self._noun}_exists", message, self.label)
 
 
 async def devices_have(records: port.Records, org: int, filter: Filter) -> bool:

@@ -22,7 +22,17 @@ from fleetroll.core.model import (
 from fleetroll.core.policy import Action, allows
 from fleetroll.core.query import Filter, OffsetPage, Search, Sort
 from fleetroll.core.times import MINUTE
-from fleetroll.service import devices, event_codes, numbered_owners, owners, quotas, reach, templates, timeline
+from fleetroll.service import (
+    credentials,
+    devices,
+    event_codes,
+    numbered_owners,
+    owners,
+    quotas,
+    reach,
+    templates,
+    timeline,
+)
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.reach import Numbered
 
@@ -126,7 +136,7 @@ async def show(call: Call, found: list[Device]) -> list[Shown]:
         Shown(
             one,
             known[one.org, one.owners[0]] if one.owners else None,
-            tokens.device_token(call.services.server_key, one.id, one.token_version) if may_have else "",
+            (credentials.token(call, one) or "") if may_have else "",
         )
         for one in found
     ]

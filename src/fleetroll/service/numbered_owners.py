@@ -116,7 +116,7 @@ async def transfer(call: Call, wanted: Transfer) -> Owner:
     Raises Fault conflict `owner_has_devices`, which do not go along, and `owner_exists`.
     """
     there, owner = await reached(call, wanted.id)
-    target = await reach.organization(call, wanted.organization, noun="destination")
+    target = await reach.organization(call, wanted.organization, noun="target")
     if target.org == owner.org:
         return await owners.noun.rewrite(there, owner, {"role": wanted.role})
     await owners.noun.remove(there, owner)

@@ -1,6 +1,7 @@
 """Organizations: the tenant tree below the caller, and acting inside it."""
 
 from collections.abc import Collection
+from operator import itemgetter
 from typing import Any
 
 from msgspec import Struct, structs
@@ -12,7 +13,7 @@ from fleetroll.core.model import Organization, OrganizationProfile, Principal
 from fleetroll.core.patch import apply_merge_patch
 from fleetroll.core.policy import Action
 from fleetroll.core.query import OffsetPage, Part, Slice, Sort, cut
-from fleetroll.service import cohorts, reach
+from fleetroll.service import cohorts, quotas, reach
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
@@ -203,8 +204,8 @@ def undeletable() -> Fault:
 
 async def _note_for_broker(records: Records, org: Organization) -> None:
     """Note that who may connect may have changed, there and below."""
-    for one in await records.organizations.below(org.id):
-        await records.credentials.note_all(one.id)
+    for one, _ in await records.organizations.names_below(org.id):
+        await records.credentials.note_all(one)
 
 
 async def _below(call: Call, path: str, guard: Guard) -> Organization:
@@ -225,19 +226,22 @@ async def by_number(call: Call, number: int | None) -> Organization:
 @operation(Action.ORGANIZATIONS_READ, Effect.SCAN)
 async def directory(call: Call, wanted: Directory) -> Slice[Organization]:
     there = await reach.organization(call, wanted.organization)
-    known = await call.records.organizations.below(there.org)
+    records, page = call.records.organizations, wanted.page
     if wanted.text is None:
-        return wanted.page.cut([one for one in known if one.parent == there.org])
+        children = await records.children_at(there.org, page.limit, page.offset)
+        return Slice(children, await quotas.used(there, "organizations"))
     text = wanted.text.casefold()
-    found = [one for one in known if text in one.name.casefold()]
+    known = ((name.casefold(), number) for number, name in await records.names_below(there.org))
+    found = [(name, number) for name, number in known if text in name]
     if wanted.sort.field == "name":
-        found.sort(key=lambda one: one.name.casefold())
-    return wanted.page.cut(found[::-1] if wanted.sort.descending else found)
+        found.sort(key=itemgetter(0))
+    shown, total = page.cut(found[::-1] if wanted.sort.descending else found)
+    return Slice([one for _, number in shown if (one := await records.get(number))], total)
 
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
 async def create_below(call: Call, new: Below) -> Organization:
-    there = await reach.organization(call, new.parent)
+    there = await reach.organization(call, new.parent, noun="parent")
     slug = await _free_slug(there, names.slugify(new.name))
     return (await create.run(there, Described(slug, new.name, profile=new.profile))).organization
 

@@ -42,9 +42,17 @@ class Directory(Struct, frozen=True):
 
 async def _require_unused(call: Call, template: Template) -> None:
     """A template with devices stays: a device never names one that is not there."""
-    for org in await call.records.organizations.below(call.org):
-        if await devices_have(call.records, org.id, _of_template(template.id)):
+    for org in await _with_devices(call):
+        if await devices_have(call.records, org, _of_template(template.id)):
             raise conflict("template_has_devices", "This template has devices; give them another one first.")
+
+
+async def _with_devices(call: Call) -> list[int]:
+    """The organizations that a template of the call's serves, without those that have no devices, perhaps most.
+
+    Whoever gives one of those a device of the template reads the template, so it waits for this transaction.
+    """
+    return [org for org, devices in (await reach.used(call, "devices", below=True)).items() if devices]
 
 
 noun: Noun[Template] = Noun(
@@ -83,8 +91,8 @@ _CHANGEABLE = ("name", "description", "board", "connection", "datastreams", "eve
 
 async def _sweep(call: Call, was: Template, now: Template) -> None:
     room = limits.MAX_TEMPLATE_SWEEP
-    for org in await call.records.organizations.below(call.org):
-        there = call.beside(org)
+    for org in await _with_devices(call):
+        there = await reach.organization(call, org)
         found = await call.records.devices.page(there.org, _of_template(was.id), Sort(), Page(room + 1))
         if len(found) > room:
             message = f"With more than {limits.MAX_TEMPLATE_SWEEP} devices, a template's datastreams cannot be changed."

@@ -54,7 +54,15 @@ _LINK_FOLDED = (
 )
 _LINK_ANY = "{column} <> '[]'"
 _RANGES = {Operator.LT, Operator.LE, Operator.GT, Operator.GE, Operator.LIKE, Operator.EXISTS}
-_COMPARE = {Operator.EQ: "=", Operator.LT: "<", Operator.LE: "<=", Operator.GT: ">", Operator.GE: ">="}
+_EQUALITY = {Operator.EQ, Operator.ELEMENT}
+_COMPARE = {
+    Operator.EQ: "=",
+    Operator.ELEMENT: "=",
+    Operator.LT: "<",
+    Operator.LE: "<=",
+    Operator.GT: ">",
+    Operator.GE: ">=",
+}
 _SURROGATES, _AFTER_SURROGATES = 0xD800, 0xE000
 # The two halves of `search` are told apart by the line end between them.
 _SEARCHED = {"ident": "%{}%\n%", "name": "%\n%{}%"}
@@ -243,46 +251,61 @@ class Builder:
             if not isinstance(comparison.value, str):
                 raise invalid("invalid_filter", "A document's key must be named exactly, without a wildcard.", "filter")
             keys = (*keys, comparison.value)
-        if (value := number(comparison)) is not None and syntax.is_large(value):
-            return self._large(comparison, column, value)
-        if operator is Operator.EQ and syntax.json_holding is not None:
-            return self._holding(column, keys, comparison.value)
-        path = self._bind(syntax.json_path(keys))
         if operator in {Operator.EXISTS, Operator.HAS}:
-            return syntax.json_present.format(column=column, path=path)
-        return self._leaf(comparison, column, path)
+            return syntax.json_present.format(column=column, path=self._bind(syntax.json_path(keys)))
+        if operator not in _EQUALITY or isinstance(comparison.value, Pattern) or syntax.json_holding is None:
+            return self._tested(comparison, column)
+        large = self._large_number(comparison)
+        if large is None:
+            return self._holding(comparison, column, comparison.value)
+        # The index finds what is spelled as the integer or as the float; few of them are another number.
+        either = " OR ".join(self._holding(comparison, column, spelled) for spelled in (int(large), float(large)))
+        return f"(({either}) AND {self._tested(comparison, column)})"
 
-    def _holding(self, column: str, keys: tuple[str, ...], value: Value) -> str:
+    def _holding(self, comparison: Comparison, column: str, value: Value) -> str:
         assert self._syntax.json_holding is not None
-        return self._syntax.json_equal.format(column=column, value=self._bind(self._syntax.json_holding(keys, value)))
+        held = self._syntax.json_holding(comparison.path, value, comparison.operator is Operator.ELEMENT)
+        return self._syntax.json_equal.format(column=column, value=self._bind(held))
 
-    def _large(self, comparison: Comparison, column: str, value: int | float) -> str:
-        """A comparison with a number that a float cannot tell from its neighbours."""
-        syntax, keys, operator = self._syntax, comparison.path, comparison.operator
-        exactly = syntax.json_large.format(
-            column=column,
-            path=self._bind(syntax.json_path(keys)),
-            keys=self._bind(syntax.json_keys(keys)),
+    def _large_number(self, comparison: Comparison) -> int | float | None:
+        """The number that it compares with, if a float cannot tell that from its neighbours."""
+        value = number(comparison)
+        return value if value is not None and self._syntax.is_large(value) else None
+
+    def _tested(self, comparison: Comparison, column: str) -> str:
+        """The comparison put to what is at the path, or to each element of the array there."""
+        syntax, is_of_elements = self._syntax, comparison.operator is Operator.ELEMENT
+        at = {"column": column, "path": self._bind(syntax.json_path(comparison.path))}
+        large = self._large_number(comparison)
+        if is_of_elements or large is not None:
+            at["keys"] = self._bind(syntax.json_keys(comparison.path))
+        one = syntax.json_element if is_of_elements else syntax.json_leaf
+        seen = {"type": one.type.format(**at), "read": one.read.format(**at)}
+        if large is None:
+            test = self._test(comparison, seen)
+        else:
+            test = self._test_large(comparison.operator, large, {**seen, "spelled": one.spelled.format(**at)})
+        if not is_of_elements:
+            return test
+        return syntax.json_elements.format(**at, type=syntax.json_leaf.type.format(**at), test=test)
+
+    def _test_large(self, operator: Operator, value: int | float, seen: dict[str, str]) -> str:
+        return self._syntax.json_large.format(
+            **seen,
             value=self._bind(nearest(value, operator)),
-            digits=self._bind(syntax.json_digits(int(value))),
+            digits=self._bind(self._syntax.json_digits(int(value))),
             compare=_COMPARE[operator],
         )
-        if operator is not Operator.EQ or syntax.json_holding is None:
-            return exactly
-        # The index finds what is spelled as the integer or as the float; few of them are another number.
-        either = " OR ".join(self._holding(column, keys, spelled) for spelled in (int(value), float(value)))
-        return f"(({either}) AND {exactly})"
 
-    def _leaf(self, comparison: Comparison, column: str, path: str) -> str:
+    def _test(self, comparison: Comparison, seen: dict[str, str]) -> str:
         syntax, value = self._syntax, comparison.value
         if value is None or isinstance(value, bool):
-            fragment = {None: syntax.json_null, True: syntax.json_true, False: syntax.json_false}[value]
-            return fragment.format(column=column, path=path)
-        if comparison.operator in {Operator.LIKE, Operator.CONTAINS}:
-            return syntax.json_like.format(column=column, path=path, value=self._bind(scalar(comparison)))
+            return {None: syntax.json_null, True: syntax.json_true, False: syntax.json_false}[value].format(**seen)
+        if comparison.operator is Operator.CONTAINS or isinstance(value, Pattern):
+            return syntax.json_like.format(**seen, value=self._bind(scalar(comparison)))
         fragment = syntax.json_text if isinstance(value, str) else syntax.json_number
         compare = _COMPARE[comparison.operator]
-        return fragment.format(column=column, path=path, value=self._bind(syntax.json_value(value)), compare=compare)
+        return fragment.format(**seen, value=self._bind(syntax.json_value(value)), compare=compare)
 
 
 def is_member(part: Filter) -> TypeGuard[Comparison]:
@@ -329,7 +352,7 @@ def nearest(value: int | float, operator: Operator) -> float | None:
     near = float(value)
     if near == value:
         return near
-    if operator is Operator.EQ:
+    if operator in _EQUALITY:
         return None
     is_above = near > value
     if operator in {Operator.LT, Operator.GE}:

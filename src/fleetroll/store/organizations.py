@@ -24,8 +24,13 @@ class Organizations:
         values = {"org": org, "after": after, "limit": limit}
         return [rows.organization(row) for row in await self._connection.all(SQL["organization_children"], values)]
 
-    async def below(self, org: int) -> list[Organization]:
-        return [rows.organization(row) for row in await self._connection.all(SQL["organization_below"], {"org": org})]
+    async def children_at(self, org: int, limit: int, skip: int) -> list[Organization]:
+        values = {"org": org, "limit": limit, "skip": skip}
+        return [rows.organization(row) for row in await self._connection.all(SQL["organization_children_at"], values)]
+
+    async def names_below(self, org: int) -> list[tuple[int, str]]:
+        rows = await self._connection.all(SQL["organization_names_below"], {"org": org})
+        return [(number, name) for number, name in rows]
 
     async def insert(self, new: Organization) -> Organization | None:
         org = await self._connection.added(SQL["organization_insert"], rows.organization_values(new))

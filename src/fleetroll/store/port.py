@@ -99,8 +99,11 @@ class Organizations(Protocol):
     async def children(self, org: int, after: str, limit: int) -> list[Organization]:
         """Direct children whose slug follows `after`, by slug in byte order."""
 
-    async def below(self, org: int) -> list[Organization]:
-        """The organization itself and all below it, at any depth, by id."""
+    async def children_at(self, org: int, limit: int, skip: int) -> list[Organization]:
+        """Direct children by id, after the first `skip` ones."""
+
+    async def names_below(self, org: int) -> list[tuple[int, str]]:
+        """The id and name of the organization itself and of all below it, at any depth, by id."""
 
     async def insert(self, new: Organization) -> Organization | None:
         """Store a new organization under its parent; None if the slug is taken.

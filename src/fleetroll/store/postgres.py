@@ -22,6 +22,7 @@ from fleetroll.store.records import Records
 from fleetroll.store.refusals import Refused
 from fleetroll.store.server_key import Admit, anybody
 from fleetroll.store.statements import SQL
+from fleetroll.store.turns import Tenants
 
 T = TypeVar("T")
 logger = logging.getLogger("fleetroll.store")
@@ -102,9 +103,11 @@ class PostgresStore:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._pools = [Pool(url, purpose) for purpose in (_READ, _SCAN, _BULK, _WRITE, _KEEP)]
-        read, scan, bulk, write, self._backups = self._pools
+        read = Pool(url, _READ)
         self.read: port.Records = Records(Reading(read), SYNTAX)
+        tenant_of = Tenants(self.read.organizations).of
+        scan, bulk, write, self._backups = (Pool(url, one, tenant_of) for one in (_SCAN, _BULK, _WRITE, _KEEP))
+        self._pools = [read, scan, bulk, write, self._backups]
         self.scan: port.Records = Records(Reading(scan), SYNTAX)
         self.bulk: port.Records = Records(Reading(bulk), SYNTAX)
         self._news = News(url, self._cut_off, self._reconnect)

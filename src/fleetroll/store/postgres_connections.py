@@ -21,7 +21,7 @@ from fleetroll.store.connection import ReadsOnly, Row, Values
 from fleetroll.store.postgres_syntax import numbered
 from fleetroll.store.refusals import storage_full, too_costly
 from fleetroll.store.statements import SQL
-from fleetroll.store.turns import Turns
+from fleetroll.store.turns import TenantOf, Turns, own_tenant
 
 T = TypeVar("T")
 logger = logging.getLogger("fleetroll.store")
@@ -47,7 +47,7 @@ class DatabaseAway(Exception):
 class Purpose(Struct, frozen=True):
     """What sessions are for: how many there are at most, their settings, and how long a statement may take.
 
-    With `by_turns`, statements may take long, so organizations take turns.
+    With `by_turns`, statements may take long, so tenants take turns.
     """
 
     name: str
@@ -173,9 +173,10 @@ async def connect(url: str, purpose: Purpose) -> Session:
 class Pool:
     """Lends sessions of one purpose, the one used last first, and opens them as they are needed."""
 
-    def __init__(self, url: str, purpose: Purpose) -> None:
+    def __init__(self, url: str, purpose: Purpose, tenant_of: TenantOf = own_tenant) -> None:
         self._url = url
         self._purpose = purpose
+        self._tenant_of = tenant_of
         self._sessions: set[Session] = set()
         self._is_cut_off = False
         self._free: list[Session] = []
@@ -197,12 +198,12 @@ class Pool:
     async def fetch(self, statement: str, values: Values) -> list[Row]:
         if not self._purpose.by_turns:
             return await self._fetched(statement, values)
-        org = values.get("org")
-        await self._bounded(self._turns.take(org), _TURN_SECONDS)
+        tenant = await self._tenant_of(values.get("org"))
+        await self._bounded(self._turns.take(tenant), _TURN_SECONDS)
         try:
             return await self._fetched(statement, values)
         finally:
-            self._turns.give(org)
+            self._turns.give(tenant)
 
     async def _fetched(self, statement: str, values: Values) -> list[Row]:
         session = self._free.pop() if self._free and not self._free[-1].is_lost else await self._taken(_TURN_SECONDS)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 
 from fleetroll.core.query import Value
-from fleetroll.store.syntax import Syntax
+from fleetroll.store.syntax import JsonValue, Syntax
 
 _NAMED = re.compile(r"(?<!:):([a-z]\w*)")
 # Strict, so that a path does not look into arrays, and silent where there is nothing at it.
@@ -24,7 +24,12 @@ _TIME = (
     f"(extract(epoch FROM CAST(substr({_TEXT}, 1, 8) || '01' || {_CLOCK} || {_ZONE} AS timestamptz) "
     f"+ (substr({_TEXT}, 9, 2)::int - 1) * INTERVAL '24 hours') * 1000000)::float8"
 )
-_SPELLED = "({column}::json #>> CAST({keys} AS text[]))"
+# As `query.digits`, of a number: a document's spelling of it is its value as a numeric.
+_DIGITS = (
+    f"CASE WHEN abs({_TEXT}::float8) BETWEEN 9007199254740992 AND 18446744073709551616 "
+    f"THEN lpad(trunc({_TEXT}::numeric + CASE WHEN {_TEXT}::numeric < 0 THEN 18446744073709551616 ELSE 0 END)::text, "
+    "20, '0') ELSE '' END"
+)
 
 
 def numbered(text: str) -> tuple[str, tuple[str, ...]]:
@@ -53,9 +58,10 @@ def _json_value(value: Value) -> object:
     return Decimal(repr(value)) if isinstance(value, int | float) else value
 
 
-def _json_holding(keys: tuple[str, ...], value: Value) -> str:
+def _json_holding(keys: tuple[str, ...], value: Value, as_element: bool) -> str:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     held = repr(value) if is_number else _json(value)  # an integer of any size
+    held = f"[{held}]" if as_element else held
     for key in reversed(keys):
         held = f"{{{_json(key)}:{held}}}"
     return held
@@ -67,7 +73,7 @@ def _json(value: object) -> str:
 
 def _of_type(type: str, condition: str) -> str:
     # A CASE, because nothing else guarantees that only values of the type are cast.
-    return f"CASE jsonb_typeof({_LEAF}) WHEN '{type}' THEN {condition} END"
+    return f"CASE {{type}} WHEN '{type}' THEN {condition} END"
 
 
 SYNTAX = Syntax(
@@ -75,14 +81,20 @@ SYNTAX = Syntax(
     json_value=_json_value,
     json_holding=_json_holding,
     json_equal="{column}::jsonb @> CAST({value} AS text)::jsonb",
-    json_text=_of_type("string", f"({_LEAF} #>> '{{{{}}}}') COLLATE \"C\" {{compare}} {{value}}"),
-    json_like=_of_type("string", f"({_LEAF} #>> '{{{{}}}}') LIKE {{value}} ESCAPE '\\'"),
-    json_number=_of_type("number", f"({_LEAF} #>> '{{{{}}}}')::numeric {{compare}} {{value}}"),
+    json_leaf=JsonValue(f"jsonb_typeof({_LEAF})", _TEXT, "({column}::json #>> CAST({keys} AS text[]))"),
+    json_element=JsonValue("json_typeof(l.value)", "(l.value #>> '{{}}')", "(l.value #>> '{{}}')"),
+    json_elements=(
+        "EXISTS (SELECT 1 FROM json_array_elements(CASE {type} WHEN 'array' "
+        "THEN {column}::json #> CAST({keys} AS text[]) ELSE '[]' END) AS l WHERE {test})"
+    ),
+    json_text=_of_type("string", '{read} COLLATE "C" {compare} {value}'),
+    json_like=_of_type("string", "{read} LIKE {value} ESCAPE '\\'"),
+    json_number=_of_type("number", "{read}::numeric {compare} {value}"),
     # Its text tells an integer, which it spells in full, from a float, of which it is only the shortest spelling.
     json_large=_of_type(
         "number",
-        f"CASE WHEN {_SPELLED} ~ '[.eE]' THEN CAST({_SPELLED} AS float8) {{compare}} CAST({{value}} AS float8) "
-        f"ELSE CAST({_SPELLED} AS numeric) {{compare}} CAST({{digits}} AS numeric) END",
+        "CASE WHEN {spelled} ~ '[.eE]' THEN CAST({spelled} AS float8) {compare} CAST({value} AS float8) "
+        "ELSE CAST({spelled} AS numeric) {compare} CAST({digits} AS numeric) END",
     ),
     json_keys=list,
     json_digits=Decimal,
@@ -99,8 +111,8 @@ SYNTAX = Syntax(
         f"WHEN 'string' THEN CASE WHEN {_TEXT} ~ '{_WRITTEN}' THEN 2 ELSE 3 END ELSE 3 END",
         f"CASE jsonb_typeof({_LEAF}) WHEN 'number' THEN {_TEXT}::float8 "
         f"WHEN 'string' THEN CASE WHEN {_TEXT} ~ '{_WRITTEN}' THEN {_TIME} ELSE 0.0 END ELSE 0.0 END",
-        f"(CASE WHEN jsonb_typeof({_LEAF}) IN ('string', 'boolean') THEN {_LEAF} #>> '{{{{}}}}' ELSE '' END) "
-        'COLLATE "C"',
+        f"(CASE jsonb_typeof({_LEAF}) WHEN 'string' THEN {_TEXT} WHEN 'boolean' THEN {_TEXT} "
+        f"WHEN 'number' THEN {_DIGITS} ELSE '' END) COLLATE \"C\"",
     ),
     # An index of trigrams, where there is one, serves LIKE itself.
     search_driver="",

@@ -40,6 +40,7 @@ from fleetroll.store.sqlite_reserve import Reserve
 from fleetroll.store.sqlite_syntax import Trigrams, syntax
 from fleetroll.store.sqlite_writer import Writer
 from fleetroll.store.statements import SQL
+from fleetroll.store.turns import Tenants
 
 T = TypeVar("T")
 logger = logging.getLogger("fleetroll.store")
@@ -123,12 +124,12 @@ class SqliteStore:
         writer = _open_writer(file, create, admit)
         # One connection for look-ups and pages, so that they share its cache.
         self._snapshot = Snapshot(open_reader(file, _READER_CACHE_KIB))
-        self._scanners = Scanners(file)
         self._trigrams = Trigrams()
         self._listeners: list[Callable[[str | None], None]] = []
         match_counts = MatchCounts()
         own = syntax(self._trigrams, match_counts)
         self.read: port.Records = Records(Reading(self._snapshot), own)
+        self._scanners = Scanners(file, Tenants(self.read.organizations).of)
         self.scan: port.Records = Records(Adaptive(self._snapshot, self._scanners, limits.SCAN_TIME), own)
         self.bulk: port.Records = Records(Threaded(self._scanners, None), structs.replace(own, known=None))
         self._writer = Writer(writer, match_counts, Reserve(file), self._failure.set)

@@ -16,9 +16,9 @@ import msgspec
 from fleetroll.store.connection import Indexed, ReadsOnly, Row, Values
 from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.refusals import too_costly
-from fleetroll.store.sqlite_syntax import JSON_HOLDS, TIME_PLACE, json_holds, time_place
+from fleetroll.store.sqlite_syntax import JSON_HOLDS, NUMBER_DIGITS, TIME_PLACE, json_holds, number_digits, time_place
 from fleetroll.store.statements import SQL
-from fleetroll.store.turns import Turns
+from fleetroll.store.turns import TenantOf, Turns, own_tenant
 
 SCANNER_CACHE_KIB = 8 << 10
 _SCANNERS = 3  # one more than an organization can have, which may keep them busy for seconds
@@ -266,24 +266,25 @@ class Adaptive(Threaded):
 class Scanners:
     """The reader threads."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, tenant_of: TenantOf = own_tenant) -> None:
         self._file = file
+        self._tenant_of = tenant_of
         self._free: deque[apsw.Connection] = deque()
         self._threads = ThreadPoolExecutor(_SCANNERS, "fleetroll-scan")
         self._turns = Turns(_SCANNERS)
 
     async def run(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
-        org = values.get("org")
-        await self._turns.take(org)
+        tenant = await self._tenant_of(values.get("org"))
+        await self._turns.take(tenant)
         loop = asyncio.get_running_loop()
         scan = loop.run_in_executor(self._threads, self._scan, statement, values, seconds)
-        scan.add_done_callback(functools.partial(self._end, org))
+        scan.add_done_callback(functools.partial(self._end, tenant))
         await asyncio.wait({scan})  # not `await scan`: when cancelled, the thread still goes on
         return scan.result()
 
-    def _end(self, org: int | None, scan: asyncio.Future[list[Row]]) -> None:
+    def _end(self, tenant: int | None, scan: asyncio.Future[list[Row]]) -> None:
         scan.exception()  # retrieved here, as nobody else may
-        self._turns.give(org)
+        self._turns.give(tenant)
 
     def _scan(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
         connection = self._free.pop() if self._free else open_reader(self._file, SCANNER_CACHE_KIB)
@@ -318,5 +319,6 @@ def configure(connection: apsw.Connection, cache_kib: int) -> None:
     connection.execute(f"PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0")
     connection.create_scalar_function(JSON_HOLDS, json_holds, 2, deterministic=True)
     connection.create_scalar_function(TIME_PLACE, time_place, 1, deterministic=True)
+    connection.create_scalar_function(NUMBER_DIGITS, number_digits, 1, deterministic=True)
     # PostgreSQL's LIKE tells case apart; filters mean the same on both.
     connection.execute("PRAGMA case_sensitive_like = ON")

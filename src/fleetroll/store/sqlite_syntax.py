@@ -7,17 +7,23 @@ import msgspec
 from msgspec import structs
 
 from fleetroll.core import jsonpath, limits, times
-from fleetroll.core.query import Value
+from fleetroll.core.query import Value, digits
 from fleetroll.store.connection import Row
 from fleetroll.store.frequencies import Frequencies
 from fleetroll.store.known_devices import KnownDevices
 from fleetroll.store.match_counts import MatchCounts
-from fleetroll.store.syntax import Syntax
+from fleetroll.store.syntax import JsonValue, Syntax
 
 JSON_HOLDS = "json_holds"
 TIME_PLACE = "time_place"
+NUMBER_DIGITS = "number_digits"
 # Called only for texts that begin as a date does: it is a Python function, and costly.
 _TIME = f"CASE WHEN {{column}} ->> {{path}} GLOB '[0-9]*-[0-9]*-[0-9]*' THEN {TIME_PLACE}({{column}} ->> {{path}}) END"
+# Likewise only for numbers that a float may not tell from their neighbours.
+_DIGITS = (
+    "CASE WHEN abs(CAST({column} ->> {path} AS REAL)) BETWEEN 9007199254740992.0 AND 18446744073709551616.0 "
+    f"THEN {NUMBER_DIGITS}({{column}} -> {{path}}) ELSE '' END"
+)
 _BEYOND = limits.MAX_INTEGER + 1
 _TRIGRAM = 3
 _MOST_TRIGRAMS = 3
@@ -53,6 +59,11 @@ def time_place(*values: Any) -> float | None:
     return times.sort_key(values[0])
 
 
+def number_digits(*values: Any) -> str:
+    """The function behind `_DIGITS`: of a number as a document spells it."""
+    return digits(_decode(values[0]))
+
+
 _decode = msgspec.json.Decoder().decode
 
 
@@ -85,21 +96,24 @@ SYNTAX = Syntax(
     json_value=_json_value,
     json_holding=None,
     json_equal="",
-    json_text="(json_type({column}, {path}) = 'text' AND {column} ->> {path} {compare} {value})",
-    json_like="(json_type({column}, {path}) = 'text' AND {column} ->> {path} LIKE {value} ESCAPE '\\')",
-    json_number="(json_type({column}, {path}) IN ('integer', 'real') AND {column} ->> {path} {compare} {value})",
+    json_leaf=JsonValue("json_type({column}, {path})", "{column} ->> {path}", "{column} -> {keys}"),
+    json_element=JsonValue("l.type", "l.value", "{column} -> ({path} || '[' || l.key || ']')"),
+    json_elements="({type} = 'array' AND EXISTS (SELECT 1 FROM json_each({column}, {keys}) AS l WHERE {test}))",
+    json_text="({type} = 'text' AND {read} {compare} {value})",
+    json_like="({type} = 'text' AND {read} LIKE {value} ESCAPE '\\')",
+    json_number="({type} IN ('integer', 'real') AND {read} {compare} {value})",
     # SQLite reads an integer of more than 63 bits as a float. As text it has 19 or 20 digits, and is never negative.
     json_large=(
-        "CASE json_type({column}, {path}) WHEN 'real' THEN {column} ->> {path} {compare} {value} "
-        "WHEN 'integer' THEN CASE typeof({column} ->> {path}) WHEN 'integer' THEN false {compare} true "
-        "ELSE substr('0' || ({column} -> {keys}), -length({digits})) {compare} {digits} END END"
+        "CASE {type} WHEN 'real' THEN {read} {compare} {value} "
+        "WHEN 'integer' THEN CASE typeof({read}) WHEN 'integer' THEN false {compare} true "
+        "ELSE substr('0' || ({spelled}), -length({digits})) {compare} {digits} END END"
     ),
     json_keys=_json_path,
     json_digits=lambda number: f"{min(number, _BEYOND):020d}",
     is_large=lambda number: number >= 1 << 63,
-    json_true="json_type({column}, {path}) = 'true'",
-    json_false="json_type({column}, {path}) = 'false'",
-    json_null="json_type({column}, {path}) = 'null'",
+    json_true="{type} = 'true'",
+    json_false="{type} = 'false'",
+    json_null="{type} = 'null'",
     json_present="json_type({column}, {path}) IS NOT NULL",
     json_predicate=JSON_HOLDS + "({column}, {value})",
     sort_path=_sort_path,
@@ -111,7 +125,7 @@ SYNTAX = Syntax(
         "WHEN 'real' THEN CAST({column} ->> {path} AS REAL) "
         f"WHEN 'text' THEN coalesce({_TIME}, 0.0) ELSE 0.0 END",
         "CASE json_type({column}, {path}) WHEN 'text' THEN {column} ->> {path} WHEN 'true' THEN 'true' "
-        "WHEN 'false' THEN 'false' ELSE '' END",
+        f"WHEN 'false' THEN 'false' WHEN 'integer' THEN {_DIGITS} WHEN 'real' THEN {_DIGITS} ELSE '' END",
     ),
     search_driver="device_search",
     search_driver_id="device_search.rowid",

@@ -12,21 +12,35 @@ from fleetroll.store.known_devices import KnownDevices
 from fleetroll.store.match_counts import MatchCounts
 
 
+class JsonValue(Struct, frozen=True):
+    """A JSON value in a statement: its type, itself as the engine reads it, and as the document spells it."""
+
+    type: str
+    read: str
+    spelled: str
+
+
 class Syntax(Struct, frozen=True):
     """What differs between engines in a filter. Fragments take {column}, {path}, {value} and {compare}.
 
-    `link_like` takes {table} and {name} as well. `json_holding` makes a document that holds nothing but a value at a
-    path, where an index finds documents that contain it. A number that `is_large` is not exact as a single value:
-    `json_large` takes {keys}, the path once more, and beside a {value} for floats, as `nearest` gives it, {digits} for
-    integers. With `spells_ranges` an index finds texts by their beginning only if the range is spelled out. `tail`
-    makes of the values of a row, in any thread, what `Connection.load` takes as its end. Up to the place `near`,
-    looking up what a page by offset passes costs less than a join that avoids it.
+    `link_like` takes {table} and {name} as well. `json_holding` makes a document that holds nothing but a value, or an
+    array of it, at a path, where an index finds documents that contain it. The tests of a JSON value take its {type}
+    and what is {read}: of `json_leaf`, what is at the path, or of each `json_element` of the array there. To these
+    `json_elements`, which takes the {type} of what is at the path, puts the {test}. A number that `is_large` is not
+    exact as a single value: `json_large` takes it as {spelled}, which needs {keys}, the path once more, and beside a
+    {value} for floats, as `nearest` gives it, {digits} for integers. With `spells_ranges` an index finds texts by their
+    beginning only if the range is spelled out. `tail` makes of the values of a row, in any thread, what
+    `Connection.load` takes as its end. Up to the place `near`, looking up what a page by offset passes costs less than
+    a join that avoids it.
     """
 
     json_path: Callable[[tuple[str, ...]], str]
     json_value: Callable[[Value], object]
-    json_holding: Callable[[tuple[str, ...], Value], str] | None
+    json_holding: Callable[[tuple[str, ...], Value, bool], str] | None
     json_equal: str
+    json_leaf: JsonValue
+    json_element: JsonValue
+    json_elements: str
     json_text: str
     json_like: str
     json_number: str

@@ -18,6 +18,7 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 FORM = "application/x-www-form-urlencoded"
 
 _decode_any = msgspec.json.Decoder().decode
+_NOTHING = frozenset({b"", b"{}", b"null"})
 _CONTROL = re.compile(rb"\\[bf]|\\u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f])|\x7f|\xc2[\x80-\x9f]", re.IGNORECASE)
 
 
@@ -79,6 +80,12 @@ def _unsupported(message: str, field: str = "Content-Type") -> Fault:
     return invalid("unsupported_media_type", message, field)
 
 
+def require_none(body: bytes) -> None:
+    """Some clients always send an object. Raises Fault invalid `unexpected_body` for anything that means something."""
+    if body.strip() not in _NOTHING:
+        raise invalid("unexpected_body", "This request takes no body; send none, or an empty object.")
+
+
 def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
     """A JSON body in the decoder's shape. Raises Fault invalid `invalid_json`, `invalid_text` or `invalid_body`."""
     checked_json(body)
@@ -119,8 +126,7 @@ def _reason(problem: Exception, body: bytes) -> str:
     """What keeps a body from being JSON, and where, as msgspec says it."""
     if isinstance(problem, UnicodeDecodeError):
         return "a text that is not UTF-8"
-    words = str(problem).removeprefix("JSON is malformed: ") if body.strip() else "an empty body"
-    return _PATH.sub("", words).replace("Input data was truncated", "it ends too early")
+    return documents.flaw(problem, body) if body.strip() else "an empty body"
 
 
 def _has_control(body: bytes) -> bool:
@@ -130,10 +136,10 @@ def _has_control(body: bytes) -> bool:
     return _CONTROL.search(body.replace(b"\\\\", b"")) is not None
 
 
-# Paths and types as msgspec names them, from the end of the message: a member's name may look like either.
-_PATH = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`\Z")
+# Types and members as msgspec names them.
 _TYPE = re.compile(r"`(?:(?:str|int|float|bool|datetime|object|array|null)(?: \| )?)+`")
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "time"}
+_ANY_MEMBER = "[...]"  # of an object whose members may have any name
 _STEP = re.compile(r"[^.\[]+|\[[^\]]*\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`\Z", re.DOTALL)
@@ -142,17 +148,18 @@ _UNKNOWN_WORD = "Invalid enum value"
 
 def _misshapen(problem: str, shape: Any) -> Fault:
     """msgspec's messages, as in: Expected `str`, got `int` - at `$.name`; here in the words of JSON, and brief."""
-    found = _PATH.search(problem)
+    found = documents.PLACE.search(problem)
     message = problem[: found.start()] if found else problem
-    field = (found["path"].lstrip(".") or None) if found else None
+    place = found["place"].lstrip(".") if found else ""
+    field = place.removesuffix(_ANY_MEMBER) or None
     if unknown := _UNKNOWN.match(message):
-        message = f"Unknown member; the members here are {', '.join(_members(shape, field or ''))}."
+        message = f"Unknown member; the members here are {', '.join(_members(shape, place))}."
         field = _within(field, brief(unknown[1]))
     elif missing := _MISSING.match(message):
         field = _within(field, missing[1])
         message = "Missing required member"
     elif message.startswith(_UNKNOWN_WORD):
-        message = f"It must be one of {', '.join(_enum_values(shape, field or ''))}."
+        message = f"It must be one of {', '.join(_enum_values(shape, place))}."
     else:
         message = _TYPE.sub(_plain_types, message).replace("`", "")
     return invalid("invalid_body", f"{field}: {message}" if field else message, field)

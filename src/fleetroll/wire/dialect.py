@@ -125,9 +125,10 @@ class Route(Struct, frozen=True):
     `decode` understands; `media_types` are those accepted, "" for a body that names none. `organization` finds in
     the path's parameters the slugs of the organization to act in: of one that the caller reaches, and of one below
     it.
+    `guarded` says that preconditions apply; where they do not, a change that depends on an entity tag is refused.
     `created` is a second status that `encode` may answer with; `produces` are the media types of a reply of bytes. For
-    the documentation only, `guarded` says that preconditions apply, and `needs` names members that a body must have
-    although its shape does not require them, so that the vendor's words are used where one is missing. A `refused`
+    the documentation only, `needs` names members that a body must have although its shape does not require them, so
+    that the vendor's words are used where one is missing. A `refused`
     route is there only to say in the vendor's words what its path lacks.
     """
 
@@ -232,6 +233,7 @@ WIRE_STATUSES: Mapping[str, int] = {
 class Dialect(Struct, frozen=True):
     """A device API. `prefixes` are the paths that are its own, so that even an unknown path there fails in its form.
 
+    With `strict`, a query parameter that a route does not have is refused, as is a body where it takes none.
     With `loose_names`, the names of JSON members match in any case.
     `per_minute` is how many requests the vendor allows each organization; it applies in addition to the operator's
     rate, unless that is switched off. So do `allowances`, which each caller has over all routes; a route's own are
@@ -247,7 +249,7 @@ class Dialect(Struct, frozen=True):
     credentials: tuple[Form, ...]
     media_types: tuple[str, ...] = ("application/json",)
     max_body: int = limits.MAX_BODY
-    strict_query: bool = False
+    strict: bool = False
     acts_in_header: str | None = None
     loose_names: bool = False
     per_minute: int | None = None

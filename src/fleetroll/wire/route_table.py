@@ -45,10 +45,11 @@ class Row:
         self.organization_limits = organization_limits
         self.label = f"{dialect.name}.{route.operation.name}"
         self.credentials = _credentials(dialect.credentials)
-        self.has_body = route.body is not None
-        self.decode = _decoder(route.body, dialect.loose_names) if route.body not in {None, bytes} else None
+        refuses_body = dialect.strict and route.method != "GET" and route.body is None and route.stream is None
+        self.has_body = route.body is not None or refuses_body
+        self.decode = bodies.require_none if refuses_body else _decoder(route.body, dialect.loose_names)
         self.acts_in = dialect.acts_in_header.encode() if dialect.acts_in_header else None
-        self.parameters = frozenset(parameter.name for parameter in route.query) if dialect.strict_query else None
+        self.parameters = frozenset(parameter.name for parameter in route.query) if dialect.strict else None
 
 
 def table(
@@ -77,7 +78,10 @@ _credentials = functools.cache(Credentials)  # hundreds of routes take the same 
 
 
 @functools.cache
-def _decoder(shape: Any, loose: bool) -> Callable[[bytes], Any]:
+def _decoder(shape: Any, loose: bool) -> Callable[[bytes], Any] | None:
+    """What decodes a body; None where it stays as it is, or is not read."""
+    if shape is None or shape is bytes:
+        return None
     return LooseDecoder(shape).decode if loose else functools.partial(bodies.decode, msgspec.json.Decoder(shape))
 
 

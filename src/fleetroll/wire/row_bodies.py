@@ -1,6 +1,7 @@
 """Request bodies of many rows, as NDJSON or CSV: each row is judged by itself while the next ones arrive."""
 
 import asyncio
+import contextlib
 import csv
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -181,12 +182,21 @@ def _ends_open(data: bytes, position: int, end: int, is_open: bool) -> bool:
 def _cells(record: bytes) -> list[str]:
     try:
         text = record.decode().rstrip("\r")
-        # With an odd number of quotes, one was never closed, or stands undoubled inside a cell.
-        if not documents.CONTROL.search(text) and text.count('"') % 2 == 0:
+    except UnicodeDecodeError:
+        raise invalid("invalid_csv", "The row is not UTF-8 text.") from None
+    if documents.CONTROL.search(text):
+        raise invalid("invalid_csv", "The row has a control character other than tab and line ends.")
+    # With an odd number of quotes, one was never closed, or stands undoubled inside a cell.
+    if text.count('"') % 2 == 0:
+        with contextlib.suppress(csv.Error, StopIteration):
             return next(csv.reader([text], strict=True))
-    except (UnicodeDecodeError, csv.Error, StopIteration):
-        pass
-    raise invalid("invalid_csv", "This is not a CSV record in UTF-8 without control characters (RFC 4180).")
+    raise invalid("invalid_csv", _NO_RECORD)
+
+
+_NO_RECORD = (
+    'The row is not as RFC 4180 has it: a cell with a quote must be written like "5"" pipe", and lines must end in LF '
+    "or CRLF."
+)
 
 
 def _line_too_long(line: int) -> Fault:

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from itertools import count, repeat
 from typing import Any, TypeVar
 
-from fleetroll.core import limits, tokens
-from fleetroll.core.faults import Fault, Kind, brief, invalid
-from fleetroll.core.guards import UNGUARDED
+from fleetroll.core import limits, policy, tokens
+from fleetroll.core.faults import Fault, Kind, brief, invalid, stale
+from fleetroll.core.guards import ANY, UNGUARDED
 from fleetroll.core.model import Instant, Principal
 from fleetroll.core.secrets import Presented
 from fleetroll.service import organizations, projects
@@ -28,7 +28,7 @@ from fleetroll.wire.answers import Answer, refusal, success, worded, written
 from fleetroll.wire.bodies import ClientGone
 from fleetroll.wire.body_room import BodyRoom, Share
 from fleetroll.wire.cursors import Cursors
-from fleetroll.wire.dialect import Dialect, Long, Stream
+from fleetroll.wire.dialect import Dialect, Long, Route, Stream
 from fleetroll.wire.header_fields import body_encoding, body_media_type, preconditions, refuse_repeated
 from fleetroll.wire.http_exchange import WHOLE
 from fleetroll.wire.http_refusals import Refusal
@@ -47,6 +47,7 @@ Receive = bodies.Receive
 T = TypeVar("T")
 
 logger = logging.getLogger("fleetroll.wire")
+_READS = frozenset({"GET", "HEAD"})
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -259,6 +260,8 @@ class Kernel:
             _refuse_unknown(query, row.parameters)
         request = Request(exchange.path, query, self.cursors, exchange.binding)
         request.guard = preconditions(headers)
+        if request.guard.match is not None and not route.guarded and exchange.scope["method"] not in _READS:
+            _refuse_unmatched(request.guard.match, route, exchange.principal)
         request.scheme, request.host = exchange.scope.get("scheme", "http"), headers.get(b"host", b"")
         request.public_url = self._public_url
         if route.peer:
@@ -277,7 +280,7 @@ class Kernel:
         keyring = self.services.keyring
         if not keyring.is_unchanged(exchange.secret, exchange.keyring_epoch):  # a body may take its time
             await keyring.identify(exchange.secret, self.services.clock())
-        if body:
+        if body and route.body is not None:
             request.encoding = body_encoding(route, headers)
             request.media_type = body_media_type(row, headers)
         if body or route.body_required:
@@ -303,7 +306,7 @@ class Kernel:
             return await self._perform(exchange, row, request, body)
         if isinstance(answer, Long):
             answer = success(route, await written(answer))
-        reads = request.guard is not UNGUARDED and exchange.scope["method"] in {"GET", "HEAD"}
+        reads = request.guard is not UNGUARDED and exchange.scope["method"] in _READS
         return answer.guarded(request.guard) if reads else answer
 
     async def _was_transferred(self, exchange: _Exchange, fault: Fault) -> bool:
@@ -473,6 +476,14 @@ def _refuse_unknown(query: Query, known: frozenset[str]) -> None:
     for name, _ in query.pairs:
         if name not in known:
             raise invalid("unknown_parameter", f"Unknown query parameter {brief(name)}.", brief(name))
+
+
+def _refuse_unmatched(tags: tuple[str, ...], route: Route, principal: Principal | None) -> None:
+    """Refuse what depends on an entity tag where there is none, so that none matches (RFC 9110, 13.1.1)."""
+    assert principal is not None
+    policy.require(principal.key.role, principal.key.scopes, route.operation.action)  # preconditions come after that
+    if ANY not in tags:
+        raise stale("This request does not act on one version of a record, so no tag in If-Match can match.")
 
 
 def send_whole(

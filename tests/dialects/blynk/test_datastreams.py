@@ -10,6 +10,7 @@ from fleetroll.core import documents, limits
 from tests.support.app import App, Response, running
 
 O = "/api/v1/organization"  # noqa: E741  # as the vendor's pages abbreviate it
+NO_STREAM = "Data stream with identifier 9 is not found!"
 METER = {
     "name": "Meter",
     "datastreams": [
@@ -131,7 +132,8 @@ def test_a_property_is_noted(app: App) -> None:
     ("path", "body", "status", "message"),
     [
         ("/device/datastream", {"deviceId": 9, "dataStreamId": 1, "value": 1}, 404, None),
-        ("/device/datastream", {"deviceId": 1, "dataStreamId": 9, "value": 1}, 400, "There is no such datastream."),
+        ("/device/datastream", {"deviceId": 1, "dataStreamId": 9, "value": 1}, 404, NO_STREAM),
+        ("/device/datastreams", {"deviceId": 1, "values": {"1": 5, "9": 1}}, 404, NO_STREAM),
         (
             "/device/datastream",
             {"deviceId": 1, "dataStreamId": 1, "value": "x"},
@@ -148,6 +150,7 @@ def test_a_property_is_noted(app: App) -> None:
         ("/device/datastreams", {"deviceId": 1, "values": {"1": 5, "v9": 1}}, 400, "No datastream setup for that pin."),
         ("/device/datastreams", {"deviceId": 1, "values": {"1": 5, "x": 1}}, 400, "Wrong pin format."),
         ("/device/datastreams", {"deviceId": 1, "values": {"1": 5, "3": [1]}}, 400, None),
+        ("/device/import/batch", {"deviceId": 1, "dataStreamId": 9, "values": [{"value": 1, "ts": 1}]}, 404, NO_STREAM),
         ("/device/import/batch", {"deviceId": 1, "dataStreamId": 1, "values": [{"value": 1, "ts": -1}]}, 400, None),
         (
             "/device/import/batch",
@@ -158,6 +161,12 @@ def test_a_property_is_noted(app: App) -> None:
             },
             400,
             None,
+        ),
+        (
+            "/device/datastream/property",
+            {"deviceId": 1, "dataStreamId": 9, "property": "color", "value": "x"},
+            404,
+            NO_STREAM,
         ),
         ("/device/datastream/property", {"deviceId": 1, "dataStreamId": 1, "property": "a b", "value": "x"}, 400, None),
     ],

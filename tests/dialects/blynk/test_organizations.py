@@ -70,6 +70,12 @@ def test_what_no_organization_has_is_refused(app: App, wrong: dict[str, Any]) ->
     assert ask(app, "GET", "/sub-organizations").json()["totalElements"] == 0
 
 
+def test_an_organization_below_one_that_does_not_exist_is_refused(app: App) -> None:
+    refused = ask(app, "POST", "/create", {**BRANCH, "parentId": 9})
+    message = "Parent organization is not found or you don't have access to it."
+    assert (refused.status, refused.json()) == (404, {"error": {"message": message}})
+
+
 @pytest.mark.parametrize("name", ["Self", "Default", "Branch"])
 def test_an_organization_of_any_name_is_reached_by_every_api(app: App, name: str) -> None:
     numbers = [ask(app, "POST", "/create", {"name": name}).json()["id"] for _ in "ab"]

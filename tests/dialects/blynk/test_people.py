@@ -62,19 +62,25 @@ def test_a_role_is_given(app: App) -> None:
     assert given.json() == ask(app, "GET", f"/user?userId={number}").json()
 
 
-@pytest.mark.parametrize("query", ["", "userId=1", "userId=1&roleId=0", "userId=1&roleId=4", "userId=1&roleId=admin"])
+@pytest.mark.parametrize("query", ["", "userId=1", "userId=1&roleId=0", "userId=1&roleId=admin"])
 def test_a_role_that_is_none_is_refused(app: App, query: str) -> None:
     ask(app, "POST", "/users/create-in-org", ANN)
     assert ask(app, "PUT", f"/users/role?{query}").status == 400
     assert ask(app, "GET", "/user?userId=1").json()["roleId"] == 2
 
 
-def test_a_role_for_nobody_is_not_found(app: App) -> None:
-    refused = ask(app, "PUT", "/users/role?userId=9&roleId=1")
-    assert refused.status == 404
-    assert (
-        refused.json()["error"]["message"] == "User with identifier 9 is not found or belongs to another organization."
-    )
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("userId=9&roleId=1", "User with identifier 9 is not found or belong to another organization."),
+        ("userId=1&roleId=4", "Role is not found."),
+    ],
+)
+def test_a_role_for_nobody_and_one_that_does_not_exist_are_not_found(app: App, query: str, message: str) -> None:
+    ask(app, "POST", "/users/create-in-org", ANN)
+    refused = ask(app, "PUT", f"/users/role?{query}")
+    assert (refused.status, refused.json()) == (404, {"error": {"message": message}})
+    assert ask(app, "GET", "/user?userId=1").json()["roleId"] == 2
 
 
 def test_a_device_goes_only_to_who_is_active(app: App) -> None:
@@ -195,8 +201,8 @@ def test_a_user_goes_to_another_organization_without_devices(app: App) -> None:
     before = ask(app, "GET", "/users?includeSubOrgUsers=true").json()
     for body, status, message in (
         (moved, 400, "This user has devices; transfer them first."),
-        ({**moved, "targetOrgId": 99}, 404, "Destination organization is not found or you don't have access to it."),
-        ({**moved, "userId": 99}, 404, "User with identifier 99 is not found or belongs to another organization."),
+        ({**moved, "targetOrgId": 99}, 404, "Target organization is not found."),
+        ({**moved, "userId": 99}, 404, "User with identifier 99 is not found or belong to another organization."),
         ({**moved, "roleId": 9}, 400, "roleId must be one of 1, 2, 3."),
     ):
         refused = ask(app, "POST", "/users/transfer", body)

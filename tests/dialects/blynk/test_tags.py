@@ -128,5 +128,6 @@ def test_tags_beyond_the_usual_quota_are_there_too(app: App) -> None:
     names = [f"tag {number:04}" for number in range(most + 1)]
     for name in names:
         assert ask(app, "POST", "/tag/create", {"name": name, "orgId": branch}).status == 201
+    assert ask(app, "POST", "/tag/create", {"name": "one too many", "orgId": branch}).status == 403
     assert [one["name"] for one in ask(app, "GET", f"/tags?orgId={branch}").json()] == names
     assert ask(app, "DELETE", f"/tag?tagId={text_number(names[-1])}&orgId={branch}").status == 204

@@ -115,6 +115,15 @@ def test_only_who_may_write_a_device_sees_its_token(app: App) -> None:
         assert ask(app, "GET", f"/device?deviceId={one['id']}", key=key).json()["token"] == token
 
 
+def test_a_device_that_is_out_of_service_has_no_token(app: App) -> None:
+    one = device(app, template(app))
+    (ident,) = (found["ident"] for found in app.request("GET", "/v1/devices").json()["devices"])
+    assert app.request("POST", f"/v1/devices/{ident}:decommission").status == 200
+    assert app.request("GET", f"/external/api/getAll?token={one['token']}", key=None).status == 400
+    assert ask(app, "GET", "/devices").json()["content"][0]["token"] == ""
+    assert ask(app, "GET", f"/device?deviceId={one['id']}").json()["token"] == ""
+
+
 def test_a_reply_that_shows_the_token_of_a_device_is_not_to_be_stored(app: App) -> None:
     assert ask(app, "POST", "/users/create-in-org", {"email": "ann@example.com"}).status == 201
     kind = template(app)

@@ -273,6 +273,14 @@ def test_the_metafields_of_a_device_are_its_metadata(station: Device) -> None:
     assert changed["actor"] == f"device:{station.shown()['id']}"
 
 
+def test_a_metafield_that_the_organization_defines_otherwise_takes_no_other_value(app: App, station: Device) -> None:
+    defined = {"name": "Serial Number", "type": "integer"}
+    assert app.request("POST", "/v1/metadata-fields", defined).status == 201
+    refused = station.ask("device/meta/update", metaFieldName="Serial Number", value="SN:123")
+    assert (refused.status, text(refused)) == (400, "Wrong value")
+    assert station.shown()["metadata"] == {}
+
+
 def test_a_token_ends_with_its_rotation_and_with_its_device(app: App, station: Device) -> None:
     old = station.token
     station.token = app.request("POST", f"{station.url}:rotate-credentials").json()["device_token"]

@@ -200,6 +200,20 @@ def test_a_slot_that_is_filled_by_hand_with_a_revoked_certificate_is_revoked(app
     assert state(app) == ("ACTIVE", "ACTIVE"), "it is off hold"
 
 
+def test_a_slot_that_names_its_certificate_in_capitals_as_openssl_prints_it_follows_it(app: App) -> None:
+    serial = enrolled(app, "line", "pump-1")
+    slot = {"status": "ACTIVE", "active_version": 0, "versions": {"0": serial.upper()}}
+    filled = app.request("PUT", "/api/devmanager/v1/devices/pump-1/idslot", slot).json()
+    assert filled["identity"]["versions"] == slot["versions"], "as it was written"
+    assert certificate(app, serial)["metadata"], "it is attached to its device"
+    rule(app, serial, "REVOKED", "CertificateHold")
+    assert state(app) == ("REVOKED", "REVOKED")
+    app.request("PUT", "/api/devmanager/v1/devices/pump-1/idslot", slot)
+    assert state(app) == ("REVOKED", "REVOKED")
+    rule(app, serial, "ACTIVE")
+    assert state(app) == ("ACTIVE", "ACTIVE")
+
+
 def test_a_certificate_that_is_no_longer_the_active_one_takes_nothing_with_it(app: App) -> None:
     first, second = enrolled(app, "line", "pump-1"), enrolled(app, "line", "pump-1")
     assert certificate(app, first)["revocation_reason"] == "Superseded"

@@ -39,8 +39,22 @@ def test_a_slot_that_is_revoked_by_hand_takes_its_certificate_with_it(app: App) 
     assert certificate(app, serial)["status"] == "REVOKED"
 
 
+def test_a_slot_that_is_revoked_by_hand_takes_the_certificate_that_it_names_then_too(app: App) -> None:
+    keeping = {"reenrollment_settings": {"revoke_on_reenrollment": False}}
+    assert app.request("PUT", "/api/dmsmanager/v1/dms/line", {"settings": SETTINGS | keeping}).status == 200
+    first = enrolled(app, "line", "pump-1")
+    app.request("PUT", f"{DEVICE}/idslot", {"status": "ACTIVE"})
+    second = enrolled(app, "line", "pump-1")
+    assert certificate(app, first)["status"] == "ACTIVE"
+    slot = {"status": "REVOKED", "active_version": 0, "versions": {"0": first, "1": second}}
+    assert app.request("PUT", f"{DEVICE}/idslot", slot).json()["status"] == "REVOKED"
+    assert [certificate(app, serial)["status"] for serial in (first, second)] == ["REVOKED", "REVOKED"]
+
+
 def test_a_slot_that_names_no_credential_is_revoked_too(app: App) -> None:
     app.request("POST", "/v1/devices", {"ident": "pump-1"})
+    for method, path, body in (("GET", "identity", None), ("POST", "identity:revoke", {})):
+        assert app.request(method, f"/v1/devices/pump-1/{path}", body).json()["code"] == "identity_not_found"
     app.request("PUT", f"{DEVICE}/idslot", {"status": "ACTIVE", "active_version": 2, "type": "X509"})
     for _ in range(2):
         assert app.request("POST", "/v1/devices/pump-1/identity:revoke", {}).json()["status"] == "REVOKED"
@@ -85,6 +99,13 @@ def test_settings_are_known_by_their_names_in_any_case(app: App) -> None:
     profile = shown["enrollment_settings"]["device_provisioning_profile"]
     assert (profile["icon"], profile["metadata"]) == ("CgX", {"Line": 1})
     assert "Enrollment_Settings" not in shown
+
+
+def test_how_clients_were_to_prove_themselves_when_they_renew_is_kept_as_it_was_sent(app: App) -> None:
+    given = {"auth_mode": "CLIENT_CERTIFICATE", "client_certificate_settings": {"allow_expired": True}}
+    body = {"settings": SETTINGS | {"reenrollment_settings": {"est_rfc7030_settings": given}}}
+    shown = app.request("PUT", "/api/dmsmanager/v1/dms/line", body).json()["settings"]["reenrollment_settings"]
+    assert (shown["est_rfc7030_settings"], shown["critical_delta"]) == (given, "2w")
 
 
 def test_a_dms_that_is_named_like_a_route_is_there(app: App) -> None:

@@ -172,7 +172,7 @@ def test_an_authority_that_is_trusted_later_is_known_at_once(at: Site) -> None:
     at.api("PATCH", "/v1/dms/field", {"settings": {"admission": admission}})
     assert ask(at, "--cert", "born.pem", "--key", "born.key").status == 200
     settings = {"authority": "maker"}
-    assert at.app.request("PATCH", "/v1/dms/field", {"settings": settings}).status == 409, "it cannot issue"
+    assert at.app.request("PATCH", "/v1/dms/field", {"settings": settings}).status == 409, "it cannot sign"
     leaf = {"name": "leaf", "certificate": (at.folder / "born.pem").read_text()}
     assert at.app.request("POST", "/v1/authorities", leaf).json()["code"] == "not_an_authority"
 
@@ -354,6 +354,8 @@ def test_a_renewal_needs_the_devices_own_certificate(at: Site) -> None:
         assert ask(at, *shown, label="bench", verb="simplereenroll").status == status
     at.pass_days(11)
     assert ask(at, *others, subject="/CN=pump-2", label="bench", verb="simplereenroll").status == 401, "expired"
+    at.api("DELETE", "/v1/devices/pump-1")
+    assert ask(at, *mine, label="bench", verb="simplereenroll").status == 404
 
 
 def test_a_revoked_certificate_renews_nothing_at_a_dms_that_has_changed_its_authority(at: Site) -> None:

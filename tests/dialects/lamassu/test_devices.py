@@ -271,6 +271,14 @@ def test_statuses_are_taken_in_both_spellings_and_shown_in_one(manager: Manager)
         assert manager.send("GET", "/api/devmanager/v1/stats").json()["status_distribution"][shown] == 1
 
 
+def test_the_documented_names_of_statuses_are_sorted_and_searched_by(manager: Manager) -> None:
+    for ident, status in (("soon", "EXPIRING_SOON"), ("good", "ACTIVE")):
+        manager.create(ident)
+        assert manager.send("PUT", f"/{ident}/idslot", {"status": status}).status == 200
+    assert manager.ids(sort_by="status") == ["soon", "good"]
+    assert manager.ids('identity_slot[jsonpath]$.status starts with "ABOUT"') == ["soon"]
+
+
 def test_a_slot_that_cannot_be_is_refused_and_nothing_changes(manager: Manager) -> None:
     before = manager.create("a")
     for slot in (

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
+from fleetroll.core import limits
 from tests.dialects.lamassu.conftest import Manager
 
 FLEET: list[dict[str, Any]] = [
@@ -196,6 +197,24 @@ def test_a_bookmark_keeps_filter_order_and_size(manager: Manager) -> None:
         ["d2", "d1.5", "d1"],
     ]
     assert walked(manager, "page_size=4&filter=tags[ct]t")[1] == ["d9", "d2", "d6"]
+
+
+def test_a_page_has_as_many_devices_as_it_may_whatever_is_asked_for(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(17):
+        manager.create(f"d{number}")
+    assert len(manager.page("page_size=1000000")["list"]) == 17
+    assert len(manager.page("page_size=0")["list"]) == len(manager.page("page_size=-1")["list"]) == 15
+    monkeypatch.setattr(limits, "MAX_PAGE", 5)
+    assert [len(page) for page in walked(manager, "page_size=1000000")] == [5, 5, 5, 2]
+
+
+def test_devices_without_a_dms_come_last_in_either_direction(manager: Manager) -> None:
+    for ident, dms in (("d1", "b"), ("d2", None), ("d3", "a")):
+        manager.create(ident, dms_id=dms)
+    assert manager.ids(sort_by="dms_owner") == ["d3", "d1", "d2"]
+    assert manager.ids(sort_by="dms_owner", sort_mode="desc") == ["d1", "d3", "d2"]
 
 
 def test_pages_hold_still_while_devices_come_and_go(manager: Manager) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fleetroll.core import limits
 from fleetroll.core.secrets import Issuer, Presented
 from tests.support.app import App, running
 
@@ -54,6 +55,18 @@ def test_a_rotation_ends_the_token_at_once(app: App) -> None:
     events = app.request("GET", "/v1/devices/d-1/timeline").json()["events"]
     assert events[0]["type"] == "device.credentials_rotated"
     assert new not in str(events)
+
+
+def test_a_device_has_no_more_credentials_for_the_broker_than_it_may(app: App) -> None:
+    made = [app.request("POST", URL, {}) for _ in range(limits.MAX_CREDENTIALS_PER_DEVICE + 1)]
+    assert [reply.status for reply in made] == [201] * limits.MAX_CREDENTIALS_PER_DEVICE + [409]
+    assert made[-1].json()["code"] == "too_many_credentials"
+    one = f"{URL}/{made[0].json()['id']}"
+    assert [app.request("DELETE", one).status for _ in range(2)] == [204, 404]
+    assert app.request("POST", URL, {}).status == 201
+    events = app.request("GET", "/v1/devices/d-1/timeline").json()["events"]
+    assert [event["type"] for event in events[:2]] == ["device.credential_issued", "device.credential_revoked"]
+    assert len(app.request("GET", URL).json()["broker"]) == limits.MAX_CREDENTIALS_PER_DEVICE
 
 
 def test_a_device_out_of_service_has_no_token(app: App) -> None:

@@ -155,6 +155,16 @@ def test_a_member_that_there_is_not_is_named_and_answered_by_those_there_are(
     assert members <= set(listed.split(", "))
 
 
+def test_a_request_that_takes_no_body_is_refused_with_one_that_means_something(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as app:
+        app.request("POST", "/v1/devices", {"ident": "a"})
+        refused = app.request("POST", "/v1/devices/a:decommission", {"dry_run": True})
+        assert (refused.status, refused.json()["code"]) == (400, "unexpected_body")
+        assert app.request("GET", "/v1/devices/a").json()["status"] == "NO_IDENTITY"
+        assert app.request("DELETE", "/v1/devices/a", {"dry_run": True}).status == 400
+        assert app.request("POST", "/v1/devices/a:decommission", {}).json()["status"] == "DECOMMISSIONED"
+
+
 def test_what_the_server_refuses_before_any_route_looks_the_same(tmp_path: Path) -> None:
     with running(tmp_path / "data") as app:
         for reply in (app.request("GET", "/nowhere"), app.request("GET", "/v1/nowhere"), app.request("PUT", "/v1/me")):

@@ -185,6 +185,24 @@ def test_what_was_exported_makes_the_same_fleet_elsewhere(app: App, form: str) -
 
 
 @pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_when_a_device_was_activated_and_last_seen_is_known_elsewhere(app: App, form: str) -> None:
+    first, last = "2026-01-02T03:04:05.000006Z", "2026-02-03T04:05:06.000007Z"
+    for seen in (first, last):
+        load(app, [{"ident": "a", "seen_at": seen}, {"ident": "never"}])
+    app.request("POST", "/v1/organizations", {"slug": "copy"})
+    headers = {"Fleetroll-Organization": "copy", **(CSV if form == "csv" else NDJSON)}
+    exported = app.request("GET", f"/v1/devices:export?format={form}").body
+    for outcome in ("created", "unchanged"):
+        assert outcomes(load(app, exported, **headers)) == [outcome] * 2
+        there = app.request("GET", "/v1/devices:export", headers=headers).lines()
+        assert [(row["activated_at"], row["last_seen"]) for row in there] == [(first, last), (None, None)]
+    assert outcomes(load(app, [{"ident": "a", "activated_at": "2025-01-01T00:00:00Z"}])) == ["unchanged"]
+    assert outcomes(load(app, [{"ident": "b", "activated_at": "2999-01-01T00:00:00Z"}])) == ["created"]
+    assert app.request("GET", "/v1/devices/a").json()["activated_at"] == first
+    assert app.request("GET", "/v1/devices/b").json()["activated_at"] < "2999"
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
 def test_a_device_that_is_out_of_service_is_so_elsewhere(app: App, form: str) -> None:
     load(app, [{"ident": "old", "name": "Old"}, {"ident": "good"}])
     app.request("POST", "/v1/devices/old:decommission")
@@ -294,6 +312,27 @@ def test_csv_is_read_by_its_header_and_its_rows_are_told_by_their_first_line(
 ) -> None:
     found = load_csv(app, text).lines()
     assert [(row["line"], row["outcome"], row.get("error", {}).get("code")) for row in found] == results
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b"a,\xff", "not UTF-8"),
+        (b"a,\x00", "a control character"),
+        (b'a,5" pipe', r'written like "5"" pipe"'),
+        (b"a,x\rb,y", "lines must end in LF or CRLF"),
+    ],
+)
+def test_why_a_row_is_not_csv_is_told(app: App, row: bytes, reason: str) -> None:
+    headers = {"content-type": "text/csv"}
+    (failed,) = app.request("POST", "/v1/devices:import", raw=b"ident,name\n" + row, headers=headers).lines()
+    assert (failed["outcome"], reason in failed["error"]["message"]) == ("failed", True)
+
+
+def test_the_name_of_an_unknown_column_is_shown_briefly_and_in_quotes(app: App) -> None:
+    for column, shown in {"": "", " ident": " ident", "c" * 5_000: "c" * 256 + "…"}.items():
+        refused = load_csv(app, f"{column},name\na,b\n").json()
+        assert (refused["field"], refused["detail"].startswith(f'Unknown column "{shown}";')) == (shown, True)
 
 
 @pytest.mark.parametrize(
@@ -493,6 +532,8 @@ def test_a_row_that_meets_a_quota_leaves_nothing_behind_that_it_names_as_well(ap
         assert [outcomes(reply) for reply in swept] == [["failed"]] * len(too_many)
     assert app.request("GET", "/v1/organizations/small").json()["usage"] == {"devices": 1, "owners": 1}
     assert [owner["ref"] for owner in app.request("GET", "/v1/owners", headers=small).json()["owners"]] == ["ann"]
+    fitting = {"ident": "new", "owners": ["bob"], "hardware_version": "evt"}
+    assert outcomes(load(app, [fitting], **small)) == ["created"]
 
 
 def test_a_quota_met_in_the_middle_fails_only_the_rows_beyond_it(app: App) -> None:

@@ -85,6 +85,23 @@ def test_an_expiry_must_lie_ahead_and_have_a_zone(app: App) -> None:
     assert make(app, expires_at="2999-01-01T00:00:00+01:00")["expires_at"] == "2998-12-31T23:00:00Z"
 
 
+def test_a_key_that_expires_makes_none_that_expires_later(app: App) -> None:
+    soon = "2998-12-31T23:00:00Z"
+    maker = make(app, expires_at=soon)["key"]
+    body = {"name": "k", "role": "viewer", "expires_at": "2998-12-31T23:00:01Z"}
+    refused = app.request("POST", "/v1/keys", body, key=maker)
+    assert (refused.status, refused.json()["code"], refused.json()["field"]) == (403, "permission_denied", "expires_at")
+    for kind in ("api", "oauth"):
+        assert make(app, key=maker, kind=kind)["expires_at"] == soon
+        assert make(app, key=maker, kind=kind, expires_at="2998-01-01T00:00:00Z")["expires_at"] < soon
+        assert make(app, key=maker, kind=kind, expires_at=soon)["expires_at"] == soon
+    assert app.request("POST", "/v1/organizations", {"slug": "below"}, key=maker).status == 201
+    below = {"Fleetroll-Organization": "below"}
+    made = app.request("POST", "/v1/keys", {"name": "k", "role": "admin"}, key=maker, headers=below)
+    assert made.json()["expires_at"] == soon
+    assert make(app)["expires_at"] is None
+
+
 @pytest.mark.parametrize(
     ("role", "allowed", "refused"),
     [

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fleetroll.core import limits
 from tests.support.app import App, Response
 
 
@@ -94,6 +95,11 @@ def test_a_quota_stops_the_one_too_many_and_is_given_back(app: App) -> None:
     assert app.request("PUT", "/v1/devices/d", {}, headers=within("acme")).status == 201
 
 
+def test_a_quota_below_zero_is_refused_by_the_name_of_its_member(app: App) -> None:
+    refused = app.request("POST", "/v1/organizations", {"slug": "acme", "quotas": {"devices": -1}}).json()
+    assert (refused["field"], refused["detail"]) == ("quotas", "quotas: Expected integer >= 0")
+
+
 def test_a_change_of_one_quota_or_of_a_part_of_the_address_leaves_the_others(app: App) -> None:
     address = {"full": "1 Road", "country": "DE", "city": "Berlin", "state": None, "zip": None}
     was = make(app, "acme", quotas={"devices": 2, "keys": 1}, address=address).json()
@@ -106,29 +112,59 @@ def test_a_change_of_one_quota_or_of_a_part_of_the_address_leaves_the_others(app
     assert make(app, "other", quotas={"keys": None}).status == 400
 
 
-@pytest.mark.parametrize(
-    ("noun", "path", "one", "two"),
-    [
-        ("organizations", "/v1/organizations", {"slug": "a"}, {"slug": "b"}),
-        ("keys", "/v1/keys", {"name": "a", "role": "viewer"}, {"name": "b", "role": "viewer"}),
-        ("owners", "/v1/owners", {"ref": "a"}, {"ref": "b"}),
-        ("groups", "/v1/groups", {"name": "a", "filter": ""}, {"name": "b", "filter": ""}),
-        ("metadata_fields", "/v1/metadata-fields", {"name": "a", "type": "json"}, {"name": "b", "type": "json"}),
-        ("hardware_versions", "/v1/hardware-versions", {"name": "a"}, {"name": "b"}),
-    ],
-)
-def test_every_noun_has_a_quota_that_leaves_no_trace_of_what_it_refused(
-    app: App, noun: str, path: str, one: dict[str, Any], two: dict[str, Any]
-) -> None:
+# The record that each noun's quota is tried with, and the member that names it.
+RECORDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "devices": ("ident", {}),
+    "organizations": ("slug", {}),
+    "keys": ("name", {"role": "viewer"}),
+    "owners": ("ref", {}),
+    "groups": ("name", {"filter": ""}),
+    "metadata_fields": ("name", {"type": "json"}),
+    "dms": ("name", {}),
+    "authorities": ("name", {}),
+    "templates": ("name", {}),
+    "cohorts": ("slug", {}),
+    "hardware_versions": ("name", {}),
+}
+
+
+@pytest.mark.parametrize("noun", RECORDS)
+def test_a_noun_has_a_quota_that_leaves_no_trace_of_what_it_refused(app: App, noun: str) -> None:
+    path, (name, members) = f"/v1/{noun.replace('_', '-')}", RECORDS[noun]
+    one, two = ({name: given, **members} for given in "ab")
     make(app, "acme", quotas={noun: 1})
-    assert app.request("POST", path, one, headers=within("acme")).status == 201
+    made = app.request("POST", path, one, headers=within("acme"))
+    assert made.status == 201
+    usage = app.request("GET", "/v1/organizations/acme").json()["usage"]
+    assert usage[noun] == 1
     refused = app.request("POST", path, two, headers=within("acme"))
     assert (refused.status, refused.json()["errors"]) == (403, {"noun": noun, "quota": 1, "used": 1})
     # Whoever makes sure that something exists takes a conflict as a yes.
     again = app.request("POST", path, one, headers=within("acme"))
     assert again.status == (403 if noun == "keys" else 409), "keys may share a name"
-    assert len(app.request("GET", path, headers=within("acme")).json()[noun]) == 1
-    assert app.request("GET", "/v1/organizations/acme").json()["usage"] == {noun: 1}
+    shown = app.request("GET", path, headers=within("acme")).json()[noun]
+    assert {one[name] for one in shown} - {"default"} == {"a"}
+    assert app.request("GET", "/v1/organizations/acme").json()["usage"] == usage
+    removed = f"{path}/{made.json()['id'] if noun == 'keys' else 'a'}"
+    assert app.request("DELETE", removed, headers=within("acme")).status == 204
+    assert app.request("GET", "/v1/organizations/acme").json()["usage"] == usage | {noun: 0}
+    assert app.request("POST", path, two, headers=within("acme")).status == 201
+
+
+def test_the_versions_of_software_that_devices_name_have_a_quota(app: App) -> None:
+    make(app, "acme", quotas={"software_versions": 1})
+    assert set(limits.DEFAULT_QUOTAS) == {*RECORDS, "software_versions", "tags"}  # tags are created through Blynk alone
+    for ident, version, status in (
+        ("a", "1", 201),
+        ("b", "2", 403),
+        ("b", "1", 201),
+        ("b", "2", 403),
+        ("b", None, 200),
+    ):
+        software = None if version is None else {"version": version}
+        reply = app.request("PUT", f"/v1/devices/{ident}", {"software": software}, headers=within("acme"))
+        assert reply.status == status, (ident, version)
+    assert app.request("GET", "/v1/organizations/acme").json()["usage"] == {"devices": 2, "software_versions": 1}
 
 
 def test_an_owner_beyond_the_quota_stops_the_device_that_names_it(app: App) -> None:

@@ -11,7 +11,7 @@ from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
 from fleetroll.core import limits, tokens
-from fleetroll.core.times import to_datetime
+from fleetroll.core.times import SECOND, to_datetime
 from fleetroll.core.tokens import Grant
 from fleetroll.store.port import Records
 from tests.support import process
@@ -176,6 +176,24 @@ def test_tokens_end_by_themselves(app: App) -> None:
         assert granted(app, key, grant_type="refresh_token", refresh_token=refresh).status == status
 
 
+def test_a_client_has_no_more_valid_tokens_than_it_may(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_GRANTS", 10)
+    for seconds, status in ((60, 429), (-1, 200)):
+        key = client(app)
+
+        async def fill(
+            records: Records, key: int = key["id"], until: int = app.services.clock() + seconds * SECOND
+        ) -> None:
+            for number in range(limits.MAX_GRANTS + 1):
+                await records.tokens.insert(1, key, f"digest {number}", until, refreshes=False)
+
+        app.runner.run(app.services.store.write(fill))
+        reply = granted(app, key)
+        assert reply.status == status
+        assert reply.headers.get("retry-after") == (str(limits.ACCESS_TOKEN_LIFETIME) if status == 429 else None)
+    assert kept(app, key) == 2  # those that had expired are gone
+
+
 def test_a_token_is_said_to_be_good_for_no_longer_than_its_client(app: App) -> None:
     until = to_datetime(app.services.clock() + 90 * 1_000_000).isoformat()
     short, lasting = client(app, name="short", expires_at=until), client(app)
@@ -203,3 +221,13 @@ def test_no_token_is_in_what_the_server_keeps(tmp_path: Path) -> None:
     for text in (token["access_token"], token["refresh_token"]):
         assert text.encode() not in kept
         assert text[-38:].encode() not in kept
+
+
+def test_a_client_created_with_an_access_token_lasts_as_long_as_the_tokens_client(app: App) -> None:
+    path = "/api/v1/organization/oauth/clients/create"
+    for expiry in (None, "2998-12-31T23:00:00Z"):
+        key = client(app, role="admin", expires_at=expiry)
+        access = granted(app, key).json()["access_token"]
+        assert app.request("POST", path, {"name": str(expiry)}, key=access).status == 201
+        made = app.request("GET", "/v1/keys?limit=1000").json()["keys"]
+        assert [one["expires_at"] for one in made if one["name"] == str(expiry)] == [expiry]

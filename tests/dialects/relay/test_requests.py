@@ -67,13 +67,14 @@ class Desk:
 
     def publish(
         self, device: str, *bodies: bytes, family: str = "telemetry", name: str = "t", org: str = "", later: int = 0
-    ) -> None:
+    ) -> list[Message]:
+        """Returns what applications are told of it."""
         messages = []
         for body in bodies:
             self.sequence += 1
             at = self.app.services.clock() + later
             messages.append(Message(self.sequence, at, org or self.org, "production", family, device, name, body))
-        self.app.runner.run(self.registry.ingest(Batch("stream", messages)))
+        return list(self.app.runner.run(self.registry.ingest(Batch("stream", messages))))
 
     def values(self, ident: str) -> list[Any]:
         found = self.app.request("GET", f"/v1/devices/{ident}/telemetry?metric=t&limit=100").json()
@@ -197,6 +198,19 @@ def test_the_limit_of_a_plan_is_said_with_its_numbers(tmp_path: Path) -> None:
 
 
 # --- what is published -----------------------------------------------------------------------------------------------
+
+
+def test_applications_are_told_of_what_was_stored_and_of_nothing_else(desk: Desk) -> None:
+    device = desk.create("heard", {"t": {"type": "number"}})["id"]
+    told = desk.publish(device, b"1", b'"no"', b"NaN", b"2", b"null")
+    assert [msgspec.msgpack.decode(one.body)["value"] for one in told] == [1, 2] == desk.values("heard")
+    assert desk.publish(device, b"1", name="other") == []
+    long = msgspec.json.encode({"value": "a" * limits.MAX_DOCUMENT})
+    for family in ("events", "logs"):
+        told = desk.publish(device, b'{"value": "a"}', long, family=family, name="info")
+        assert [msgspec.msgpack.decode(one.body).keys() >= {"timestamp"} for one in told] == [True]
+    assert desk.publish("f" * 24, b"1") + desk.publish("f" * 24, b"1", family="events") == []
+
 
 PUBLISHED = {
     **{name: body for name, body in HOSTILE.items() if name not in {"a number", "text"}},
@@ -443,11 +457,14 @@ def test_what_a_device_had_on_its_way_when_it_was_given_away_goes_with_it(tmp_pa
         desk.create("stays")
         moved = app.request("POST", "/v1/devices/sold:transfer", {"organization": "buyer"})
         assert moved.status == 200, moved.body
-        desk.publish(made["id"], *map(msgspec.msgpack.encode, ({"value": 1, "timestamp": 1000}, {"value": "no"})))
-        desk.publish(made["id"], msgspec.msgpack.encode({"value": "hot", "timestamp": 1000}), family="events", name="e")
-        desk.publish(made["id"], b"NaN")
-        desk.publish(made["id"], b"2", later=2 * SECOND)
-        desk.publish(made["id"], b"3", family="events", name="e", later=2 * SECOND)
+        sent = map(msgspec.msgpack.encode, ({"value": 1, "timestamp": 1000}, {"value": "no"}))
+        told = desk.publish(made["id"], *sent)
+        hot = msgspec.msgpack.encode({"value": "hot", "timestamp": 1000})
+        told += desk.publish(made["id"], hot, family="events", name="e")
+        told += desk.publish(made["id"], b"NaN")
+        told += desk.publish(made["id"], b"2", later=2 * SECOND)
+        told += desk.publish(made["id"], b"3", family="events", name="e", later=2 * SECOND)
+        assert [(one.org, one.family) for one in told] == [(broker_org(2), "telemetry"), (broker_org(2), "events")]
         at_home = {"fleetroll-organization": "buyer"}
         found = app.request("GET", "/v1/devices/sold/telemetry?metric=t", headers=at_home).json()["readings"]
         assert [(one["at"], one["value"]) for one in found] == [("1970-01-01T00:00:01Z", 1)]

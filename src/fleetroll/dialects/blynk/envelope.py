@@ -19,6 +19,9 @@ _WORDS: Mapping[str, str] = {
     "tag_not_found": "Tag is not found.",
     "home_not_found": f"Organization {_ELSEWHERE}",
     "destination_not_found": f"Destination organization {_ELSEWHERE}",
+    "parent_not_found": f"Parent organization {_ELSEWHERE}",
+    "target_not_found": "Target organization is not found.",
+    "role_not_found": "Role is not found.",
     "wrong_type": "Value doesn't match the Datastream data type.",
     "invalid_pin": "Wrong pin format.",
     "unknown_pin": "No datastream setup for that pin.",
@@ -34,7 +37,9 @@ _WORDS: Mapping[str, str] = {
 _OF_NUMBER: Mapping[str, str] = {
     "device_not_found": "Device with identifier {} is not found or belong to another organization.",
     "organization_not_found": "Organization with identifier {} is not found or you don't have access to it.",
-    "owner_not_found": "User with identifier {} is not found or belongs to another organization.",
+    "owner_not_found": "User with identifier {} is not found or belong to another organization.",
+    "template_not_found": "Template is not found or you don't have access to it.",
+    "unknown_datastream": "Data stream with identifier {} is not found!",
 }
 
 
@@ -44,4 +49,9 @@ def _body(fault: Fault, status: int, request_id: str) -> problems.Failure:
     return problems.Failure(problems.Message(text))
 
 
-ENVELOPE = Envelope(statuses=_STATUSES, body=_body, codes={"presence_event": 404}, challenge='Bearer realm="fleetroll"')
+ENVELOPE = Envelope(
+    statuses=_STATUSES,
+    body=_body,
+    codes={"presence_event": 404, "unknown_datastream": 404},
+    challenge='Bearer realm="fleetroll"',
+)

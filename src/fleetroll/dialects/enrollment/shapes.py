@@ -6,7 +6,7 @@ Settings that mean something here have a type; those that do not, such as webhoo
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.wire.dialect import Object
 
@@ -43,6 +43,9 @@ class Enrollment(Struct):
 
 
 class Reenrollment(Struct):
+    """`est_rfc7030_settings` are only checked: a client always renews with a certificate."""
+
+    est_rfc7030_settings: EstSettings | UnsetType | None = UNSET
     additional_validation_cas: list[str] | None = None
     revoke_on_reenrollment: bool = False
     enable_expired_renewal: bool = False

@@ -30,7 +30,10 @@ _DEVICES = "/api/devmanager/v1/devices"
 _GROUPS = "/api/devmanager/v1/device-groups"
 _FILTER = Parameter("filter", "field[operator]value; may be repeated, and all must match", "array")
 _LIST = (
-    Parameter("page_size", "maximum number of records per page; 25 if left out, or not a number"),
+    Parameter(
+        "page_size",
+        "maximum number of records per page, up to 1000; 25 if left out or not a number, 15 if not positive",
+    ),
     Parameter("bookmark", "`next` of the previous page, whose filters and order apply"),
     Parameter("sort_by", "id, dms_owner, creation_timestamp, status, tags, or metadata[jsonpath]$.path"),
     Parameter("sort_mode", "asc or desc"),

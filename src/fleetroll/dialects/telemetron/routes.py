@@ -25,6 +25,7 @@ _DEVICES = (
         body=shapes.PutDevice,
         needs=("identifier",),
         reply=shapes.StoredDevice,
+        guarded=True,
     ),
     Route(
         "POST",

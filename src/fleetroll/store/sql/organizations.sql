@@ -10,6 +10,10 @@ FROM organization WHERE parent = :org AND slug = :slug;
 SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, key_version, profile
 FROM organization WHERE parent = :org AND slug > :after ORDER BY slug LIMIT :limit;
 
+-- organization_children_at: direct children by id
+SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, key_version, profile
+FROM organization WHERE parent = :org ORDER BY id LIMIT :limit OFFSET :skip;
+
 -- organization_ids_below: its own and those of all below it, for others; CROSS JOIN has SQLite go down the tree
 WITH RECURSIVE below (id) AS (
     SELECT id FROM organization WHERE id = :org
@@ -17,10 +21,8 @@ WITH RECURSIVE below (id) AS (
 )
 SELECT id FROM below;
 
--- organization_below: itself and all below it, by id
-SELECT o.id, o.parent, o.slug, o.name, o.lineage, o.disabled, o.quotas, o.created_at, o.updated_at, o.revision, o.key_version,
-    o.profile
-FROM organization AS o
+-- organization_names_below: its own and those of all below it, by id
+SELECT o.id, o.name FROM organization AS o
 WHERE o.id IN ({organization_ids_below})
 ORDER BY o.id;
 

@@ -3,6 +3,7 @@
 from msgspec import structs
 
 from fleetroll.core import limits, model, names
+from fleetroll.core.faults import not_found
 from fleetroll.dialects.blynk.mapping.parameters import choice, line, number, offset_page, searched
 from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import numbered_owners as shapes
@@ -103,6 +104,7 @@ def moved_user(request: Request) -> numbered_owners.Transfer:
 
 
 def role(request: Request) -> numbered_owners.Edit:
-    return numbered_owners.Edit(
-        one_user(request), {"role": choice(_ROLES, request.query.get("roleId") or "", "roleId")}
-    )
+    user, wanted = one_user(request), number(request, "roleId")
+    if str(wanted) not in _ROLES:
+        raise not_found("role", wanted)
+    return numbered_owners.Edit(user, {"role": _ROLES[str(wanted)]})

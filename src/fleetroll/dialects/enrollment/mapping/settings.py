@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from msgspec import to_builtins
+from msgspec import UNSET, to_builtins
 
 from fleetroll.core import documents, extras, limits, names
 from fleetroll.core.certificates import KeyKind, KeyType
@@ -28,6 +28,7 @@ def settings(given: Mapping[str, Any]) -> Settings:
     lifetime = _lifetime(issuance.validity or shapes.Validity(), plain.lifetime)
     if enrollment.protocol not in {"", "EST_RFC7030"}:
         _refuse("protocol", enrollment.protocol)
+    _proof(renewal.est_rfc7030_settings or shapes.EstSettings())
     return Settings(
         authority=enrollment.enrollment_ca or plain.authority,
         admission=_admission(enrollment.est_rfc7030_settings or shapes.EstSettings()),
@@ -54,14 +55,18 @@ def settings(given: Mapping[str, Any]) -> Settings:
     )
 
 
-def _admission(shape: shapes.EstSettings) -> Admission:
+def _proof(shape: shapes.EstSettings) -> Proof:
     known = {proof.value: proof for proof in Proof} | {"": Proof.CERTIFICATE}
     if shape.auth_mode not in known:
         _refuse("auth_mode", shape.auth_mode)
+    return known[shape.auth_mode]
+
+
+def _admission(shape: shapes.EstSettings) -> Admission:
     shown = shape.client_certificate_settings or shapes.ClientCertificate()
     level = shown.chain_level_validation
     levels = level if 0 < level < limits.MAX_CHAIN else None
-    return Admission(known[shape.auth_mode], tuple(shown.validation_cas or ()), shown.allow_expired, levels)
+    return Admission(_proof(shape), tuple(shown.validation_cas or ()), shown.allow_expired, levels)
 
 
 def _registration(mode: str) -> Registration:
@@ -128,6 +133,7 @@ def _shown(settings: Settings) -> shapes.Settings:
             settings.registration.value,
         ),
         shapes.Reenrollment(
+            UNSET,
             list(renewal.authorities),
             renewal.revoke_replaced,
             renewal.allow_expired,

@@ -40,8 +40,11 @@ ROUTES = (
         "Replace a DMS",
         body=shapes.DmsInput,
         reply=shapes.Dms,
+        guarded=True,
     ),
-    Route("DELETE", f"{DMS}/{{id}}", dms.noun.delete, mapping.one_dms, nothing, "Delete a DMS", status=204),
+    Route(
+        "DELETE", f"{DMS}/{{id}}", dms.noun.delete, mapping.one_dms, nothing, "Delete a DMS", status=204, guarded=True
+    ),
     *(
         Route(
             method,
@@ -52,6 +55,7 @@ ROUTES = (
             "Change the metadata of a DMS with a JSON Patch",
             body=shapes.Patches,
             reply=shapes.Dms,
+            guarded=True,
         )
         for method in ("PUT", "PATCH")
     ),

@@ -28,7 +28,9 @@ def spelled(given: str | shapes.HardwareName) -> str:
 def hardware(given: str | shapes.HardwareName, field: str = "hardware_version") -> str:
     text = spelled(given)
     if not is_version(text):
-        message = f"{field} must be 1 to 128 letters, digits, spaces or any of -_.+:\\()[]/."
+        message = (
+            f"{field} must be 1 to 128 letters, digits, spaces or any of -_.+:\\()[]/, with no space at either end."
+        )
         raise invalid("invalid_body", message, field)
     return text
 

@@ -44,6 +44,7 @@ ROUTES = (
         mapping.change_cohort,
         mapping.cohort,
         "Rename a cohort",
+        guarded=True,
         body=shapes.CohortChange,
         reply=One,
     ),
@@ -54,6 +55,7 @@ ROUTES = (
         mapping.one_cohort,
         nothing,
         "Delete a cohort without devices",
+        guarded=True,
         status=204,
     ),
     in_project(

@@ -28,7 +28,7 @@ ROUTES = (
         reply=Many,
         query=LISTING,
     ),
-    in_project("GET", DEVICE, views.get, mapping.one_device, mapping.shown, "Read a device", reply=One),
+    in_project("GET", DEVICE, views.get, mapping.one_device, mapping.shown, "Read a device", reply=One, guarded=True),
     in_project(
         "PATCH",
         DEVICE,
@@ -36,8 +36,11 @@ ROUTES = (
         mapping.change_device,
         mapping.shown,
         "Change a device; a new hardware version must be known",
+        guarded=True,
         body=shapes.DeviceChange,
         reply=One,
     ),
-    in_project("DELETE", DEVICE, devices.delete, mapping.one_device, nothing, "Delete a device", status=204),
+    in_project(
+        "DELETE", DEVICE, devices.delete, mapping.one_device, nothing, "Delete a device", status=204, guarded=True
+    ),
 )

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Raw, structs
 
 from fleetroll.core import documents, ids, limits, model, names
-from fleetroll.core.faults import Fault, invalid
+from fleetroll.core.faults import Fault, brief, invalid
 from fleetroll.core.fields import device_filter
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.query import Filter
@@ -66,8 +66,10 @@ def import_row(line: int, shape: shapes.ImportedDevice) -> imports.Row:
     description = None if shape.description is UNSET else names.paragraph(shape.description, "description")
     seen = shape.seen_at or shape.last_seen
     seen_at = utc(seen) if seen else None
+    activated_at = utc(shape.activated_at) if shape.activated_at else None
     decommissioned = shape.status == Status.DECOMMISSIONED.value
-    return imports.Row(line, put, None, description, seen_at, shape.metadata_members or {}, decommissioned)
+    members = shape.metadata_members or {}
+    return imports.Row(line, put, None, description, seen_at, members, decommissioned, activated_at)
 
 
 def bad_row(line: int, fault: Fault) -> imports.Row:
@@ -81,9 +83,11 @@ def check_columns(columns: list[str]) -> None:
     members = [column for column in columns if column.startswith("metadata.")]
     for column in columns:
         if column not in COLUMNS and column not in members:
-            known = ", ".join(COLUMNS)
-            message = f"Unknown column {column}; known columns are {known} and metadata.…."
-            raise invalid("unknown_column", message, column)
+            shown, known = brief(column), ", ".join(COLUMNS)
+            message = (
+                f'Unknown column "{shown}"; known columns are {known}, and metadata.NAME for a member of metadata.'
+            )
+            raise invalid("unknown_column", message, shown)
     if "ident" not in columns:
         raise invalid("column_required", "The CSV header must have a column ident.", "ident")
     if members and "metadata" in columns:

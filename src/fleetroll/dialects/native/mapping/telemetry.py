@@ -30,7 +30,7 @@ def read_telemetry(request: Request) -> devices.Named | telemetry.Wanted | telem
     if query.get("interval") is not None:
         return _summary(request, metric)
     if query.get("aggregate") is not None:
-        raise invalid("interval_required", "What is aggregated are stretches of time; give their interval.", "interval")
+        raise invalid("interval_required", "aggregate needs an interval; give interval as well.", "interval")
     since, until = _time(request, "from"), _time(request, "to")
     text, token = query.get("limit"), query.get("cursor")
     limit = limits.DEFAULT_RANGE if text is None else names.positive(text, "limit", limits.MAX_RANGE)

@@ -62,6 +62,6 @@ DIALECT = Dialect(
     routes=tuple(route for noun in _NOUNS for route in noun.ROUTES),
     envelope=ENVELOPE,
     credentials=(BEARER, API_KEY_HEADER, BASIC),
-    strict_query=True,
+    strict=True,
     acts_in_header="fleetroll-organization",
 )

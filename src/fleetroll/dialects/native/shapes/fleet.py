@@ -12,10 +12,12 @@ class ImportedDevice(NewDevice, forbid_unknown_fields=True, kw_only=True):
     """A device of an import, with what another server knew of it and nobody can set otherwise.
 
     `metadata_members` are set in its metadata, whose others stay. `last_seen`, which exports have, means the same as
-    `seen_at`. A new device whose `status` is DECOMMISSIONED is so from the beginning; any other status says nothing.
+    `seen_at`. `activated_at` counts for a device that has none. A new device whose `status` is DECOMMISSIONED is so
+    from the beginning; any other status says nothing.
     """
 
     last_seen: datetime | UnsetType | None = UNSET
+    activated_at: datetime | UnsetType | None = UNSET
     description: str | UnsetType = UNSET
     seen_at: datetime | UnsetType = UNSET
     metadata_members: dict[str, Any] | UnsetType = UNSET
