@@ -20,7 +20,7 @@ from msgspec import structs
 from fleetroll.application import Application
 from fleetroll.config import Config
 from fleetroll.core import limits
-from fleetroll.core.times import SECOND, read_iso
+from fleetroll.core.times import SECOND, parse_iso
 from fleetroll.wire.log import AccessLog
 from tests.support.app import ADMIN_KEY, App, asgi, running
 from tests.support.raw import NATIVE, assert_refused
@@ -244,7 +244,7 @@ def test_a_cursor_says_nothing_that_its_bearer_could_not_see(app: App, path: str
     cursor = shown["next_cursor"]
     made, place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))[16:])
     assert abs(app.services.clock() // SECOND - made) < 60
-    values = [*rows[-1].values(), read_iso(rows[-1].get("created_at", ""))]
+    values = [*rows[-1].values(), parse_iso(rows[-1].get("created_at", ""))]
     assert all(value in values for value in (place if isinstance(place, list) else [place])), (place, values)
 
 
