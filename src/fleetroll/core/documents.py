@@ -32,7 +32,7 @@ BACKSLASH, DELETE = b"\\\x7f"
 _NEGATIVE_ZERO = re.compile(rb"-0(?![0-9.eE])")
 _NEGATIVE_ZERO_NUMBER = re.compile(rb"(?<![0-9eE])-0(?![0-9.eE])")
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-PLACE = re.compile(r" - at (?:`key` in )?`\$(?P<place>[^`]*)`\Z")  # at the end, as a member's name may look like it
+ERROR_PATH = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`\Z")  # at the end, as a member's name may look like it
 # After one, msgspec expects another escape, and takes a text that ends sooner for JSON that does.
 _HALF_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _CONTROL_IN_KEY = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -52,7 +52,7 @@ _LONG_NUMBER = b"0" * 19
 
 def flaw(problem: Exception, text: bytes) -> str:
     """What keeps a text from being JSON, and where, as msgspec says it."""
-    words = PLACE.sub("", str(problem).removeprefix("JSON is malformed: "))
+    words = ERROR_PATH.sub("", str(problem).removeprefix("JSON is malformed: "))
     if words != "Input data was truncated":
         return words
     return "half of a surrogate pair" if _HALF_PAIR.search(text.replace(rb"\\", b"")) else "it ends too early"

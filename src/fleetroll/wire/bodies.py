@@ -148,18 +148,18 @@ _UNKNOWN_WORD = "Invalid enum value"
 
 def _misshapen(problem: str, shape: Any) -> Fault:
     """msgspec's messages, as in: Expected `str`, got `int` - at `$.name`; here in the words of JSON, and brief."""
-    found = documents.PLACE.search(problem)
+    found = documents.ERROR_PATH.search(problem)
     message = problem[: found.start()] if found else problem
-    place = found["place"].lstrip(".") if found else ""
-    field = place.removesuffix(_ANY_MEMBER) or None
+    path = found["path"].lstrip(".") if found else ""
+    field = path.removesuffix(_ANY_MEMBER) or None
     if unknown := _UNKNOWN.match(message):
-        message = f"Unknown member; the members here are {', '.join(_members(shape, place))}."
+        message = f"Unknown member; the members here are {', '.join(_members(shape, path))}."
         field = _within(field, brief(unknown[1]))
     elif missing := _MISSING.match(message):
         field = _within(field, missing[1])
         message = "Missing required member"
     elif message.startswith(_UNKNOWN_WORD):
-        message = f"It must be one of {', '.join(_enum_values(shape, place))}."
+        message = f"It must be one of {', '.join(_enum_values(shape, path))}."
     else:
         message = _TYPE.sub(_plain_types, message).replace("`", "")
     return invalid("invalid_body", f"{field}: {message}" if field else message, field)
