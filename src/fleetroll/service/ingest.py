@@ -95,7 +95,7 @@ def _read(message: Message) -> _Read:
 
 
 def _for_applications(read: Sequence[_Read], homes: Mapping[int, int]) -> list[Message]:
-    """What devices have published and was stored, for the organizations that have it. `homes` says which, by their sequence number."""
+    """What devices published and was stored, for the organizations that have it: `homes`, by sequence number."""
     return [
         _shown(one.message, one.content, homes[one.message.sequence])
         for one in read
@@ -117,7 +117,7 @@ def _is_named(message: Message) -> bool:
 
 
 async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> dict[int, int]:
-    """Returns the organizations of those that devices published and that were stored, by their sequence number."""
+    """Returns the organizations of those that devices published and that were stored, by sequence number."""
     homes = Homes(records)
     known: dict[tuple[str, str], Device | None] = {}
     events = []
@@ -175,7 +175,7 @@ def _reported(
 
 
 async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -> dict[int, Arrival]:
-    """Returns those that were stored, by their sequence number."""
+    """Returns those that were stored, by sequence number."""
     arrivals, messages = [], []
     for one in read:
         if isinstance(one.content, Fault):
