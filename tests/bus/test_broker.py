@@ -564,6 +564,14 @@ class Held(Registry):
         return await super().ingest(batch)
 
 
+class Slow(Held):
+    """A store that is slower than the broker."""
+
+    async def ingest(self, batch: Batch) -> Sequence[Message]:
+        await asyncio.sleep(0.05)
+        return await super().ingest(batch)
+
+
 async def delivered(platform: Client) -> int:
     """How many messages of the stream are on their way to the store, or have reached it."""
     [name] = await streams.consumers(platform, INGEST)
@@ -626,6 +634,25 @@ def test_large_messages_on_their_way_to_the_store_are_bounded_in_bytes_and_all_a
             registry.released.set()
             await registry.until(lambda: len(registry.messages) >= count)
             assert [int(message.body.rstrip(b"\0")) for message in registry.messages] == list(range(count))
+            await device.close()
+
+    run(story())
+
+
+@pytest.mark.parametrize("size", [1, 8 << 10])
+def test_no_more_is_on_its_way_to_a_slow_store_than_to_one_that_takes_nothing(tmp_path: Path, size: int) -> None:
+    async def story() -> None:
+        registry = Slow()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            device = await client(address(served), await with_device(served, registry))
+            most = min(limits.BUS_BATCH * limits.BUS_BATCHES, limits.BUS_BATCH_BYTES * limits.BUS_BATCHES // size)
+            count = 2 * most + limits.BUS_BATCH
+            for _ in range(0, count, limits.BUS_BATCH):
+                await publish_at_once(device, [bytes(size)] * limits.BUS_BATCH)
+            registry.released.set()
+            while (taken := len(registry.messages)) < count:
+                assert await delivered(served._platform) - taken <= most + limits.BUS_BATCH  # which is being stored
             await device.close()
 
     run(story())

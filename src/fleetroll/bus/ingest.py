@@ -5,8 +5,7 @@ keep track of what was read. After any trouble, reading begins again after that 
 
 Many requests are in flight at a time, each for a batch. The broker first writes all that has been published meanwhile,
 then it delivers as much as was asked for. With few requests, what waits would grow during a flood, even if the store is
-as fast as the broker. The client library's own way to fetch is not used: it costs several times what
-storing does.
+as fast as the broker. The client library's own way to fetch is not used: it costs several times what storing does.
 """
 
 import asyncio
@@ -105,8 +104,12 @@ class Ingest:
         self._wake.set()
 
     async def _ask(self, inbox: str) -> None:
-        """Keep all requests in flight. Each ends where the next message is beyond its bytes, or in time."""
-        while self._due <= limits.BUS_BATCH * (limits.BUS_BATCHES - 1):
+        """Keep as many requests in flight as what waits for the store leaves room for.
+
+        Each ends where the next message is beyond its bytes, or in time.
+        """
+        waiting = self._batches_waiting()
+        while waiting + self._due / limits.BUS_BATCH <= limits.BUS_BATCHES - 1:
             self._due = max(0, self._due) + limits.BUS_BATCH
             wanted = {
                 "batch": limits.BUS_BATCH,
@@ -115,6 +118,11 @@ class Ingest:
             }
             subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
             await self._client.publish(subject, msgspec.json.encode(wanted), reply=inbox)
+
+    def _batches_waiting(self) -> float:
+        """How many batches the messages amount to that have arrived and are not stored, by number or by size."""
+        size = sum(len(message.data) for message in self._arrived)
+        return max(len(self._arrived) / limits.BUS_BATCH, size / limits.BUS_BATCH_BYTES)
 
     async def _store(self, count: int) -> int:
         """Store what has arrived. Returns how many messages were sent so far. Raises Missed."""

@@ -207,12 +207,12 @@ _FEWEST, _MOST = 2.0**53, 2.0**64
 def digits(number: int | float) -> str:
     """What orders numbers that are the same float: as a document spells them; empty where each has a float of its own.
 
-    Negative ones are counted from -2^64 on, so that their digits are in order too.
+    Negative ones are counted from -10^20 on, so that their digits are in order too.
     """
     if not _FEWEST <= abs(float(number)) <= _MOST:
         return ""
     spelled = int(Decimal(repr(number)))
-    return f"{spelled if spelled >= 0 else spelled + (1 << 64):020d}"
+    return f"{spelled if spelled >= 0 else spelled + 10**20:020d}"
 
 
 def _has_element(array: object, index: int) -> bool:

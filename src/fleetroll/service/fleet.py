@@ -199,7 +199,7 @@ async def _change_each(
 
         async def work(records: Records, batch: list[Device] = batch) -> list[Result]:
             inner = call.within(records)
-            found = [await _apply(inner, device.id, exact, change) for device in batch]
+            found = [await _apply(inner, device, exact, change) for device in batch]
             return [result for result in found if result]
 
         results = await transact(call, work, dry_run, relieves=removes)
@@ -208,10 +208,13 @@ async def _change_each(
         yield results
 
 
-async def _apply(call: Call, number: int, filter: Filter | None, change: _Change) -> Result | None:
-    """Change one device if it still is what the filter asks for: it may have changed since it was listed."""
-    device = await call.records.devices.by_id(call.org, number)
-    if device is None or (filter is not None and not matches(filter, reader(device))):
+async def _apply(call: Call, listed: Device, filter: Filter | None, change: _Change) -> Result | None:
+    """Change one device if it still is what the filter asks for: it may have changed since it was listed.
+
+    One that has not is not judged again: of large documents that takes long, and here all other writers wait.
+    """
+    device = await call.records.devices.by_id(call.org, listed.id)
+    if device is None or (filter is not None and device != listed and not matches(filter, reader(device))):
         return None
     try:
         return Result(await change(call, device), device.ident)

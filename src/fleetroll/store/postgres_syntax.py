@@ -27,7 +27,7 @@ _TIME = (
 # As `query.digits`, of a number: a document's spelling of it is its value as a numeric.
 _DIGITS = (
     f"CASE WHEN abs({_TEXT}::float8) BETWEEN 9007199254740992 AND 18446744073709551616 "
-    f"THEN lpad(trunc({_TEXT}::numeric + CASE WHEN {_TEXT}::numeric < 0 THEN 18446744073709551616 ELSE 0 END)::text, "
+    f"THEN lpad(trunc({_TEXT}::numeric + CASE WHEN {_TEXT}::numeric < 0 THEN 100000000000000000000 ELSE 0 END)::text, "
     "20, '0') ELSE '' END"
 )
 

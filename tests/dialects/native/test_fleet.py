@@ -1,9 +1,11 @@
 """Many devices at once: import, export, and changes by filter, row by row and without half-truths."""
 
+import asyncio
 import csv
 import io
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -722,3 +724,22 @@ def test_a_sweep_deletes_all_that_match_and_frees_their_quota(fleet: App) -> Non
     assert outcomes(fleet.request("POST", "/v1/devices:delete", {"filter": "tags:x"})) == ["deleted", "deleted"]
     assert [device["ident"] for device in everything(fleet)] == ["c"]
     assert fleet.request("GET", "/v1/organizations/self").json()["usage"]["devices"] == 1
+
+
+def test_a_change_by_a_costly_filter_keeps_no_other_writer_waiting(app: App) -> None:
+    numbers = [1] * (limits.MAX_DOCUMENT // 3)
+    assert set(outcomes(load(app, [{"ident": f"d{n}", "metadata": {"a": numbers}} for n in range(10)]))) == {"created"}
+    any_other = " OR ".join(f"metadata.a = {number}" for number in range(2, 1 + limits.MAX_PREDICATES))
+    tag = {"filter": f"ident = d* AND NOT ({any_other})", "add": ["x"]}
+
+    async def story() -> None:
+        began, slowest = time.monotonic(), 0.0
+        tagging = asyncio.ensure_future(app.call("POST", "/v1/devices:tag", tag))
+        while not tagging.done():
+            asked = time.monotonic()
+            assert (await app.call("PUT", "/v1/devices/other", {"name": str(asked)})).status in {200, 201}
+            slowest = max(slowest, time.monotonic() - asked)
+        assert outcomes(tagging.result()) == ["updated"] * 10
+        assert slowest < (time.monotonic() - began) / 2
+
+    app.runner.run(story())
