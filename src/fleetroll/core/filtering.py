@@ -53,8 +53,8 @@ _INTEGER = re.compile(r"-?[0-9]+")
 _MAX_FIELD = (1 << 63) - 1
 # Also as people write numbers and JSON does not: with a plus, or without a digit before or after the point.
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?")
-# A regular expression's `=~`, and a sign apart from its number: taken as text, the rest would be searched for.
-_NO_VALUES = frozenset({"~", "+", "-"})
+# Of a regular expression's `=~`, or a sign apart from its number: taken as text, the rest would be searched for.
+_NO_VALUE = re.compile(r"~.*|[+-]")
 
 _KEYWORDS = frozenset({"AND", "OR", "NOT"})
 # Words that nobody searches for; taken as text they would silently change what the filter means.
@@ -237,7 +237,7 @@ class _Parser:
         field, path = _subject(subject, self._fields)
         if value.kind not in {"word", "string"}:
             raise _unexpected(value, f'a value was expected after "{comparator.text}"')
-        if value.text in _NO_VALUES:
+        if _NO_VALUE.fullmatch(value.text):
             raise _unexpected(value, "quote it if it is the value")
         literal = _literal(value)
         if comparator.text == "!=":
