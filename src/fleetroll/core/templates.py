@@ -190,7 +190,7 @@ def _stays(part: Datastream | Metafield, was: Datastream | Metafield | None) -> 
 
 
 def _with_default(stream: Datastream) -> Datastream:
-    if not datastreams.has_room(stream.kind, stream.min, stream.max):
+    if not datastreams.has_values(stream.kind, stream.min, stream.max):
         raise _refusal("datastreams", f"{stream.pin} takes whole numbers, but there is none from min to max.")
     try:
         return structs.replace(stream, default=datastreams.default(stream, _METRIC_TYPES[stream.kind]))

@@ -139,7 +139,7 @@ def shown(result: list[Value], request: Request) -> Any:
         return _object(result)
     if not result:
         raise invalid("no_data", "There is no value.")
-    return Reply(datastreams.plain(result[0].stream.kind, result[0].value).encode(), media_type=_TEXT)
+    return Reply(datastreams.as_text(result[0].stream.kind, result[0].value).encode(), media_type=_TEXT)
 
 
 def shown_all(result: list[Value], request: Request) -> shapes.Values:
@@ -147,7 +147,7 @@ def shown_all(result: list[Value], request: Request) -> shapes.Values:
 
 
 def _object(result: list[Value]) -> shapes.Values:
-    return {one.stream.pin: datastreams.shown(one.stream.kind, one.value) for one in result}
+    return {one.stream.pin: datastreams.as_json(one.stream.kind, one.value) for one in result}
 
 
 def connected(result: bool, request: Request) -> Reply:
