@@ -70,7 +70,7 @@ def _cell(text: str) -> Text:
 
 
 @contextlib.contextmanager
-def bar(label: str, total: int | None, of_bytes: bool) -> Iterator[Callable[[int], None]]:
+def bar(label: str, total: int | None, *, of_bytes: bool) -> Iterator[Callable[[int], None]]:
     """A progress bar on standard error. Yields the function to call with each advance."""
     done = progress.DownloadColumn(binary_units=True) if of_bytes else progress.MofNCompleteColumn()
     columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), done, progress.TimeElapsedColumn()]
