@@ -71,7 +71,7 @@ def parse_json_patch(value: object, *, lenient: bool = False) -> Patch:
     # The array and the operation are two levels around every value.
     if documents.depth_exceeds(text, limits.MAX_JSON_DEPTH + 2):
         raise _refused(f"A patch must not nest deeper than {limits.MAX_JSON_DEPTH} levels.")
-    operations = [_operation(index, entry, lenient) for index, entry in enumerate(value)]
+    operations = [_operation(index, entry, lenient=lenient) for index, entry in enumerate(value)]
     steps = sum(len(operation.path) for operation in operations)
     return Patch(operations, len(text), text.count(b"[") + text.count(b"{"), steps)
 
@@ -88,7 +88,10 @@ def apply_json_patch(
     Lenient means: `add` creates missing parents, `remove` of what is missing does nothing, and `test` finds null there.
     """
     text = documents.encode(document, "document")
-    draft = _Draft(document, lenient) if patch.stays_within(text, longest) else _Measured(document, lenient, longest)
+    if patch.stays_within(text, longest):
+        draft = _Draft(document, lenient=lenient)
+    else:
+        draft = _Measured(document, lenient=lenient, longest=longest)
     for index, operation in enumerate(patch.operations):
         try:
             _STEPS[operation.op](draft, operation)
@@ -118,7 +121,7 @@ def apply_merge_patch(target: object, patch: object, *, levels: int = limits.MAX
 class _Draft:
     """A document between two steps. Its root is an object at all times."""
 
-    def __init__(self, root: dict[str, Any], lenient: bool) -> None:
+    def __init__(self, root: dict[str, Any], *, lenient: bool) -> None:
         self.root = root
         self.lenient = lenient
 
@@ -197,8 +200,8 @@ class _Measure(msgspec.Struct, frozen=True):
 class _Measured(_Draft):
     """A draft within the bounds at all times."""
 
-    def __init__(self, root: dict[str, Any], lenient: bool, longest: int) -> None:
-        super().__init__(root, lenient)
+    def __init__(self, root: dict[str, Any], *, lenient: bool, longest: int) -> None:
+        super().__init__(root, lenient=lenient)
         self.longest = longest
         self._known: dict[int, _Measure] = {}
         self._measure(root)
