@@ -47,23 +47,23 @@ def _named(request: Request) -> Address | None:
     return None if pin is None else at_pin(pin)
 
 
-def _alone(request: Request, *known: str) -> Address | None:
+def _alone(request: Request, *allowed: str) -> Address | None:
     """As `_named`, if nothing else is in the query: it would be lost. Raises Fault invalid `ambiguous`."""
-    found = _named(request)
-    if found is not None and _others(request, "dataStreamId", "pin", *known):
+    address = _named(request)
+    if address is not None and _others(request, "dataStreamId", "pin", *allowed):
         raise invalid("ambiguous", _ONE_WAY)
-    return found
+    return address
 
 
-def _given(found: Address | None) -> Address:
-    if found is None:
+def _require_address(address: Address | None) -> Address:
+    if address is None:
         raise invalid("incomplete", "A pin is missing.", "pin")
-    return found
+    return address
 
 
-def _others(request: Request, *known: str) -> list[tuple[str, str]]:
+def _others(request: Request, *allowed: str) -> list[tuple[str, str]]:
     """The pairs of the query besides those that have a meaning of their own."""
-    return [pair for pair in request.query.pairs if pair[0] not in {"token", *known}]
+    return [pair for pair in request.query.pairs if pair[0] not in {"token", *allowed}]
 
 
 # --- values in -------------------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def update_many(request: Request) -> list[Sample]:
 
 
 def update_batch(request: Request) -> list[Sample]:
-    address = _given(_alone(request))
+    address = _require_address(_alone(request))
     return [_timed(address, pair) for pair in request.body]
 
 
@@ -105,7 +105,7 @@ def _timed(address: Address, pair: Any) -> Sample:
 
 
 def set_property(request: Request) -> Property:
-    address = _given(_named(request))
+    address = _require_address(_named(request))
     pairs = _others(request, "pin", "dataStreamId")
     if len(pairs) != 1 or len(pairs[0][1]) > limits.MAX_READING_TEXT:
         raise invalid("invalid_property", "One property is given as its name and value.")
@@ -187,7 +187,7 @@ def set_metafield(request: Request) -> reports.Writing:
 
 def export(request: Request) -> exports.Export:
     return exports.Export(
-        _given(_named(request)),
+        _require_address(_named(request)),
         _choice(request, "period", "MONTH", _PERIODS),
         _choice(request, "granularityType", "RAW_DATA", _GRAINS),
         _choice(request, "sourceType", "AVG", _SOURCES),

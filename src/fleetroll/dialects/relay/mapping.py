@@ -53,7 +53,7 @@ def updated(result: model.Device, request: Request) -> shapes.Reply:
     return shapes.Reply("DEVICE_UPDATE_SUCCESS", {"org_id": ids.broker_org(result.org), "device": device(result)})
 
 
-def one(request: Request) -> devices.Named:
+def one_device(request: Request) -> devices.Named:
     return devices.Named(_name(request.body.ident))
 
 
@@ -70,7 +70,7 @@ def everything(request: Request) -> fleet.Newest:
 
 
 def listed(result: fleet.Found, request: Request) -> shapes.Reply:
-    data = {"org_id": ids.broker_org(result.org), "devices": [device(one) for one in result.devices]}
+    data = {"org_id": ids.broker_org(result.org), "devices": [device(record) for record in result.devices]}
     return shapes.Reply("DEVICE_FETCH_SUCCESS", data | ({"truncated": True} if result.truncated else {}))
 
 
@@ -250,7 +250,7 @@ def _environment(value: object) -> str:
 def _texts(value: object, field: str) -> tuple[str, ...]:
     if value is UNSET or value is None:
         return ()
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
         raise invalid(f"invalid_{field}", f"{field} must be an array of strings", field)
     return names.unique(value, limits.MAX_SERIES_PER_DEVICE, field)
 

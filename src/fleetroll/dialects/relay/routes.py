@@ -29,7 +29,7 @@ _DEVICES = (
     Subject(
         f"{_NOUN}.delete",
         devices.discard,
-        mapping.one,
+        mapping.one_device,
         mapping.deleted,
         failure("DEVICE_DELETE_FAILURE"),
         shapes.Named,
@@ -47,7 +47,7 @@ _DEVICES = (
     Subject(
         f"{_NOUN}.get",
         devices.get,
-        mapping.one,
+        mapping.one_device,
         mapping.shown,
         failure("DEVICE_GET_FAILURE"),
         shapes.Named,

@@ -32,7 +32,7 @@ def stream_values(request: Request) -> datastreams.Wanted:
 
 
 def shown_values(result: list[Value], request: Request) -> dict[str, Any]:
-    return {one.stream.pin: as_json(one.stream.kind, one.value) for one in result}
+    return {reading.stream.pin: as_json(reading.stream.kind, reading.value) for reading in result}
 
 
 def stream_past(request: Request) -> datastreams.Past:
@@ -53,7 +53,7 @@ def _time(request: Request, field: str, usual: int) -> int:
 
 def stream_history(result: datastreams.History, request: Request) -> shapes.HistoryPage:
     kind = result.stream.kind
-    content = [shapes.PastValue(ms(one.at), as_json(kind, one.value)) for one in result.readings]
+    content = [shapes.PastValue(ms(reading.at), as_json(kind, reading.value)) for reading in result.readings]
     return shapes.HistoryPage(content, result.total)
 
 
@@ -74,7 +74,7 @@ def _stream_named(text: str) -> Address:
 
 def stream_import(request: Request) -> datastreams.Batch:
     body, address = request.body, Address(number=request.body.data_stream_id)
-    samples = [Sample(address, [one.value], one.ts * MILLISECOND) for one in body.values]
+    samples = [Sample(address, [reading.value], reading.ts * MILLISECOND) for reading in body.values]
     return datastreams.Batch(body.device_id, samples)
 
 

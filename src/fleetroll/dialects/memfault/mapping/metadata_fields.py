@@ -55,5 +55,5 @@ def list_metrics(request: Request) -> named.Listing:
     return named.Listing(limits.ALL)
 
 
-def metric_page(found: Part[model.MetadataField, str], request: Request) -> Long:
-    return cut(found.records, lambda one: metric_shape(one.org, one.name, one.kind, one), request)
+def metric_page(part: Part[model.MetadataField, str], request: Request) -> Long:
+    return cut(part.records, lambda field: metric_shape(field.org, field.name, field.kind, field), request)

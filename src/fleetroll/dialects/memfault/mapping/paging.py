@@ -29,11 +29,11 @@ def offset_page(request: Request) -> OffsetPage:
     return OffsetPage(size, min((number - 1) * size, ids.MAX_ID))
 
 
-def many(found: Sequence[T], total: int, shape: Callable[[T], Any], request: Request) -> Long:
+def many(records: Sequence[T], total: int, shape: Callable[[T], Any], request: Request) -> Long:
     """One page of a list of `total` records, each as `shape` shows it."""
     number, size = numbers(request)
-    paging = Paging(len(found), total, number, -(-total // size), size)
-    return Long(found, shape, lambda shown: Many(shown, paging))
+    paging = Paging(len(records), total, number, -(-total // size), size)
+    return Long(records, shape, lambda shown: Many(shown, paging))
 
 
 def cut(whole: Sequence[T], shape: Callable[[T], Any], request: Request) -> Long:
@@ -59,12 +59,12 @@ def check_order(request: Request) -> None:
             raise invalid("invalid_sort", "sort must be created_date, with - for descending.", "sort")
 
 
-def picked(found: Iterable[T], request: Request, **read: Callable[[T], str | None]) -> list[T]:
+def picked(records: Iterable[T], request: Request, **read: Callable[[T], str | None]) -> list[T]:
     """The records that have, for each member that is asked for, one of the values asked for."""
-    wanted = [(of, values) for name, of in read.items() if (values := request.query.all(name))]
-    return [one for one in found if all(of(one) in values for of, values in wanted)]
+    conditions = [(read_member, values) for name, read_member in read.items() if (values := request.query.all(name))]
+    return [record for record in records if all(read_member(record) in values for read_member, values in conditions)]
 
 
-def by_creation(found: list[T], request: Request, made: Callable[[T], int]) -> list[T]:
+def by_creation(records: list[T], request: Request, made: Callable[[T], int]) -> list[T]:
     keys = request.query.all("sort")
-    return sorted(found, key=made, reverse=keys[0].startswith("-")) if keys else found
+    return sorted(records, key=made, reverse=keys[0].startswith("-")) if keys else records
