@@ -203,7 +203,7 @@ class _Measured(_Draft):
     def __init__(self, root: dict[str, Any], *, lenient: bool, longest: int) -> None:
         super().__init__(root, lenient=lenient)
         self.longest = longest
-        self._known: dict[int, _Measure] = {}
+        self._measures: dict[int, _Measure] = {}
         self._measure(root)
 
     def _write(self, path: Path, value: object, change: Callable[[Any, str, object], Container]) -> None:
@@ -228,14 +228,14 @@ class _Measured(_Draft):
             return
         # Parts may have been removed from it since it was measured.
         if not self._measure(value).exact:
-            del self._known[id(value)]
+            del self._measures[id(value)]
         if self._depth(value) > room:
             raise _refused(f"the document would be nested deeper than {limits.MAX_JSON_DEPTH} levels")
 
     def _growth(self, old: Container, token: str, new: Container, value: object) -> int:
         """What the text of a container gained when `value` came, replaced a member, or (_ABSENT) made one go."""
-        gone = _member(old, token) if len(new) <= len(old) else _ABSENT
-        growth = self._size(value) - self._size(gone)
+        removed = _member(old, token) if len(new) <= len(old) else _ABSENT
+        growth = self._size(value) - self._size(removed)
         if len(new) == len(old):
             return growth
         key = self._size(token) + 1 if isinstance(old, dict) else 0
@@ -244,8 +244,8 @@ class _Measured(_Draft):
 
     def _inherit(self, old: Container, new: Container, growth: int, depth: int) -> None:
         """Carry what is known about a container over to its successor, so that nothing is encoded twice."""
-        if known := self._known.get(id(old)):
-            self._known[id(new)] = _Measure(new, known.size + growth, max(known.depth, depth), exact=False)
+        if measure := self._measures.get(id(old)):
+            self._measures[id(new)] = _Measure(new, measure.size + growth, max(measure.depth, depth), exact=False)
 
     def _size(self, value: object) -> int:
         return 0 if value is _ABSENT else self._measure(value).size
@@ -254,12 +254,12 @@ class _Measured(_Draft):
         return self._measure(value).depth if isinstance(value, dict | list) else 0
 
     def _measure(self, value: object) -> _Measure:
-        known = self._known.get(id(value))
-        if known is None:
+        measure = self._measures.get(id(value))
+        if measure is None:
             text = documents.encode(value, "patch")
             depth = documents.depth(text) if isinstance(value, dict | list) else 0
-            known = self._known[id(value)] = _Measure(value, len(text), depth, exact=True)
-        return known
+            measure = self._measures[id(value)] = _Measure(value, len(text), depth, exact=True)
+        return measure
 
 
 # --- operations ------------------------------------------------------------------------------------------------------
@@ -294,10 +294,10 @@ def _copy(draft: _Draft, operation: Operation) -> None:
 
 
 def _test(draft: _Draft, operation: Operation) -> None:
-    found = draft.find(operation.path)
-    if found is _ABSENT and draft.lenient:
-        found = None
-    if found is _ABSENT or not documents.same_value(found, operation.value):
+    value = draft.find(operation.path)
+    if value is _ABSENT and draft.lenient:
+        value = None
+    if value is _ABSENT or not documents.same_value(value, operation.value):
         raise conflict("patch_test_failed", "the value there is not the expected one")
 
 

@@ -66,30 +66,30 @@ class Matcher:
         for character in text:
             if states & match:
                 return True
-            known = moves.get((states, character))
-            states = self._move(states, character) if known is None else known
+            following = moves.get((states, character))
+            states = self._move(states, character) if following is None else following
         return bool(states & (match | self._match_at_end))
 
     def _move(self, states: int, character: str) -> int:
         if len(self._moves) > _MAX_STATES:
             self._moves.clear()
         # A match may begin at any position, so the beginning of the pattern is among the states at every one.
-        found = self._again
-        for table, taken in zip(self._tables, f"{states & self._mask(character):x}"[::-1], strict=False):
-            if taken != "0":
-                found |= table[taken]
-        self._moves[states, character] = found
-        return found
+        following = self._again
+        for table, digit in zip(self._tables, f"{states & self._mask(character):x}"[::-1], strict=False):
+            if digit != "0":
+                following |= table[digit]
+        self._moves[states, character] = following
+        return following
 
     def _mask(self, character: str) -> int:
         """The states that the character leads on from."""
-        known = self._masks.get(character)
-        if known is None:
+        mask = self._masks.get(character)
+        if mask is None:
             if len(self._masks) > _MAX_STATES:
                 self._masks.clear()
             tests = self._program.tests.items()
-            known = self._masks[character] = sum(self._bits[node] for node, test in tests if test(character))
-        return known
+            mask = self._masks[character] = sum(self._bits[node] for node, test in tests if test(character))
+        return mask
 
     def after(self, node: int) -> int:
         """The states after a node's character was read."""
@@ -99,7 +99,7 @@ class Matcher:
         accept = self._program.accept
         reached = self._close(node, at_begin=at_begin)
         at_end = accept in self._close(node, at_begin=at_begin, at_end=True)
-        bits = sum(self._bits[one] for one in reached if one in self._bits)
+        bits = sum(self._bits[each] for each in reached if each in self._bits)
         return bits | (self._match if accept in reached else 0) | (self._match_at_end if at_end else 0)
 
     def _close(self, node: int, *, at_begin: bool = False, at_end: bool = False) -> set[int]:

@@ -25,7 +25,16 @@ _GRAINS = {"RAW_DATA": None, "MINUTE": MINUTE, "HOURLY": HOUR, "DAILY": DAY}
 _SOURCES = {"AVG": "mean", "MIN": "min", "MAX": "max", "SUM": "sum", "COUNT": "count"}
 _FORMS = {"TS": None, "ISO_US": "%Y-%m-%dT%H:%M:%S.%f%z", "ISO_SIMPLE": "%Y-%m-%d %H:%M:%S"}
 _ONE_WAY = "A datastream is named in one way, and no other beside it."
-_ASKED = ("dataStreamId", "pin", "period", "granularityType", "sourceType", "tzName", "format", "sendEvents")
+_HISTORY_PARAMETERS = (
+    "dataStreamId",
+    "pin",
+    "period",
+    "granularityType",
+    "sourceType",
+    "tzName",
+    "format",
+    "sendEvents",
+)
 
 
 # --- addresses -------------------------------------------------------------------------------------------------------
@@ -205,7 +214,7 @@ def _choice(request: Request, name: str, usual: str, choices: Any) -> Any:
 
 def link(ticket: exports.Ticket, request: Request) -> shapes.Link:
     pairs = [("token", request.query.get("token") or "")]
-    pairs += [pair for pair in request.query.pairs if pair[0] in _ASKED]
+    pairs += [pair for pair in request.query.pairs if pair[0] in _HISTORY_PARAMETERS]
     pairs += [("ordered", str(ticket.order.at)), ("proof", ticket.proof)]
     return shapes.Link(request.url(f"{_FILE.format(ticket.order.device)}?{urlencode(pairs)}"))
 

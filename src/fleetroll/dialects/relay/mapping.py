@@ -148,18 +148,18 @@ def _device(body: Any) -> tuple[str, ...]:
     return (_id(body.device_id, "device_id"),)
 
 
-def _history(body: Any, devices: tuple[str, ...], type: str | None, names_: tuple[str, ...]) -> history.Wanted:
+def _history(body: Any, devices: tuple[str, ...], type: str | None, series_names: tuple[str, ...]) -> history.Wanted:
     since, until = _instant(body.start, "start"), _instant(body.end, "end")
     if since > until:
         raise invalid("invalid_time", "start must not be after end", "start")
     aggregate, interval = _optional_text(body.aggregate_fn, "aggregate_fn"), _optional_text(body.interval, "interval")
     if aggregate is not None and aggregate not in readings.AGGREGATES:
-        known = ", ".join(readings.AGGREGATES)
-        raise invalid("invalid_aggregate", f"aggregate_fn must be one of {known}", "aggregate_fn")
+        aggregates = ", ".join(readings.AGGREGATES)
+        raise invalid("invalid_aggregate", f"aggregate_fn must be one of {aggregates}", "aggregate_fn")
     return history.Wanted(
         devices,
         type,
-        names_,
+        series_names,
         model.Span(since, until + MILLISECOND),  # the end is part of it, to the millisecond
         _whole(body.limit, "limit", limits.MAX_RANGE, 1, limits.MAX_RANGE),
         _whole(body.offset, "offset", 0, 0, 1 << 53),
@@ -170,7 +170,7 @@ def _history(body: Any, devices: tuple[str, ...], type: str | None, names_: tupl
     )
 
 
-def readings_found(result: history.History, request: Request) -> shapes.HistoryReply:
+def telemetry_history_page(result: history.History, request: Request) -> shapes.HistoryReply:
     if request.body.last_value is True:
         frame = {point.name: _shown(point) for point in result.points}
         return _frames([frame] if frame else [], result.next)

@@ -114,7 +114,12 @@ _HISTORY = tuple(
         reply=shapes.HistoryReply,
     )
     for noun, decode, encode, about in (
-        ("telemetry", mapping.telemetry_history, mapping.readings_found, "Readings of a device, or aggregates of them"),
+        (
+            "telemetry",
+            mapping.telemetry_history,
+            mapping.telemetry_history_page,
+            "Readings of a device, or aggregates of them",
+        ),
         ("event", mapping.event_history, mapping.reported_history, "Events of a device"),
         ("log", mapping.log_history, mapping.reported_history, "Log lines of a device, or how many there were"),
         ("command", mapping.command_history, mapping.commanded, "Commands that were sent to devices"),

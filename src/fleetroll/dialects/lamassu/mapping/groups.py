@@ -85,19 +85,19 @@ def _reworded(kind: Kind, value: str, words: Mapping[str, str]) -> str:
 
 
 def group(spelling: Spelling) -> Callable[[Lineage, Request], shapes.Group]:
-    return lambda found, _: _group(found, spelling)
+    return lambda lineage, _: _group(lineage, spelling)
 
 
-def _group(found: Lineage, spelling: Spelling) -> shapes.Group:
-    record, parent = found.group, found.parent
+def _group(lineage: Lineage, spelling: Spelling) -> shapes.Group:
+    record, parent = lineage.group, lineage.parent
     return shapes.Group(
         id=core_groups.uid(record),
         name=record.name,
         description=record.description or "",
         parent_id=core_groups.uid(parent) if parent else UNSET,
         filter=record.filter or UNSET,
-        criteria=[_shown(one, spelling) for one in record.criteria],
-        inherited_criteria=[_shown(one, spelling) for one in found.inherited],
+        criteria=[_shown(criterion, spelling) for criterion in record.criteria],
+        inherited_criteria=[_shown(criterion, spelling) for criterion in lineage.inherited],
         created_at=to_datetime(record.created_at),
         updated_at=to_datetime(record.updated_at),
     )
@@ -118,7 +118,7 @@ def listed_groups(request: Request) -> groups.Listing:
 
 def group_list(spelling: Spelling) -> Callable[[Part[Lineage, str], Request], shapes.GroupList]:
     def encode(page: Part[Lineage, str], request: Request) -> shapes.GroupList:
-        return shapes.GroupList(bookmark(page.next, request), [_group(one, spelling) for one in page.records])
+        return shapes.GroupList(bookmark(page.next, request), [_group(lineage, spelling) for lineage in page.records])
 
     return encode
 
