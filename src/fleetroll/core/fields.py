@@ -123,6 +123,7 @@ def _stored_value(comparison: Comparison) -> Value:
 
 
 def canonical_value(comparison: Comparison) -> Value:
+    """The value of a comparison, an identifier in the form in which identifiers are equal (`names.identity_key`)."""
     value = comparison.value
     if comparison.field == "ident" and isinstance(value, str):
         return identity_key(value)

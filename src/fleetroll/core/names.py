@@ -97,6 +97,7 @@ def _time_zones() -> frozenset[str]:
 
 
 def time_zone(value: str, field: str) -> str:
+    """The name of a zone of the tz database. Raises Fault invalid `invalid_time_zone`."""
     if not is_time_zone(value):
         raise invalid("invalid_time_zone", f"{field} must be the name of a time zone, such as Europe/Berlin.", field)
     return value

@@ -377,7 +377,7 @@ def _nested(path: Path, value: object) -> object:
 # --- reading a patch -------------------------------------------------------------------------------------------------
 
 
-def _operation(index: int, entry: object, lenient: bool) -> Operation:
+def _operation(index: int, entry: object, *, lenient: bool) -> Operation:
     if not isinstance(entry, dict):
         raise _at(index, "is not an object")
     entry = {name.lower(): value for name, value in entry.items()} if lenient else entry

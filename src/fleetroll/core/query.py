@@ -24,6 +24,8 @@ K = TypeVar("K")
 
 
 class FieldType(enum.Enum):
+    """What a field holds, and so which operators it has."""
+
     TEXT = "text"
     ENUM = "enum"  # one of a closed set of words, compared exactly
     INTEGER = "integer"
@@ -34,6 +36,8 @@ class FieldType(enum.Enum):
 
 
 class Field(Struct, frozen=True):
+    """A field of filters and sorts. `choices` are the words of an ENUM."""
+
     name: str
     type: FieldType
     choices: tuple[str, ...] = ()
@@ -44,6 +48,8 @@ Fields: TypeAlias = Mapping[str, Field]
 
 
 class Operator(enum.Enum):
+    """How a comparison compares. An absent value satisfies none of them."""
+
     EQ = "eq"
     LT = "lt"
     LE = "le"

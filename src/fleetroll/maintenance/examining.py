@@ -53,12 +53,12 @@ def examine(engine: Engine, data: Path, preset: str | None, database: str | None
         absent = Finding("directory", State.FAIL, f"{data} does not exist", advice)
         return Report([absent, *_machine(engine, data)], is_serving=False)
     with resting(data) as at_rest:
-        findings = _directory(engine, data, preset, database, at_rest)
+        findings = _directory(engine, data, preset, database, at_rest=at_rest)
         return Report([*findings, *_machine(engine, data)], is_serving=not at_rest)
 
 
 def _directory(
-    engine: Engine, data: Path, preset: str | None, database: str | None, at_rest: bool
+    engine: Engine, data: Path, preset: str | None, database: str | None, *, at_rest: bool
 ) -> Iterator[Finding]:
     yield _permissions("directory", data, 0o700)
     if at_rest:

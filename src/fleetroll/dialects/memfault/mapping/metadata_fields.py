@@ -3,7 +3,7 @@
 from fleetroll.core import limits, model, names
 from fleetroll.core.faults import invalid
 from fleetroll.core.query import Part
-from fleetroll.dialects.memfault.mapping.paging import cut, numbers
+from fleetroll.dialects.memfault.mapping.paging import cut, page_number
 from fleetroll.dialects.memfault.mapping.uuids import uuid
 from fleetroll.dialects.memfault.shapes import metadata_fields as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import One
@@ -51,7 +51,7 @@ def metric(record: model.MetadataField, request: Request) -> One:
 
 
 def list_metrics(request: Request) -> named.Listing:
-    numbers(request)
+    page_number(request)
     return named.Listing(limits.ALL)
 
 
