@@ -80,7 +80,7 @@ def long_table(columns: Sequence[Column], pages: Iterable[Iterable[Mapping[str, 
     from fleetroll.cli import drawing  # noqa: PLC0415  # rich takes as long as a whole `fleetroll --help`
 
     drawing.table(
-        [(column.title, column.most) for column in columns],
+        [drawing.Heading(column.title, column.most) for column in columns],
         ([[column.cell(record) for column in columns] for record in page] for page in pages),
     )
 
