@@ -308,7 +308,7 @@ def test_unequal_is_the_negation_of_equal() -> None:
         ("revision = 1.5", 12, "takes a whole number"),
         ("revision = 9223372036854775808", 12, "out of range"),
         ("last_seen = 2026-01-01", 13, "a day by >= and < the next"),
-        ("last_seen:2026-01-01", 11, "A date is its midnight, UTC"),
+        ("last_seen:2026-01-01", 11, "compared with a date at column 11; a date is its midnight, UTC"),
         ('ident =~ "a"', 8, "quote it if it is the value"),
         ("metadata.a = - 5", 14, "quote it if it is the value"),
         ("last_seen = yesterday", 13, "takes a time"),

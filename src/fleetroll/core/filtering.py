@@ -443,7 +443,8 @@ def _time(field: Field, operator: Operator, literal: _Literal) -> int:
         hint = "write 2026-01-31, 2026-01-31T12:00:00Z or 2026-01-31T12:00:00.123456+01:00"
         raise _refused(f"{field.name} takes a time, not {_quoted(literal.text)}", literal.start, hint)
     if operator is Operator.EQ and _DATE.fullmatch(literal.text):
-        raise _refused("A date is its midnight, UTC", literal.start, "ask for a day by >= and < the next")
+        hint = "a date is its midnight, UTC: ask for a day by >= and < the next"
+        raise _refused(f"{field.name} compared with a date", literal.start, hint)
     return value
 
 
