@@ -11,14 +11,14 @@ from fleetroll.maintenance import engine
 from fleetroll.maintenance.engine import Description
 from fleetroll.store import copying, postgres, sqlite
 from fleetroll.store.copying import Copied
-from fleetroll.store.migrations import Migration
+from fleetroll.store.migrations import Upgrade
 from fleetroll.store.refusals import Refused
 
 
 class DatabaseAtRest:
     """Implements `cli.parts.Moving`."""
 
-    def steps(self, data: Path, database: str | None) -> tuple[int, list[Migration]]:
+    def upgrade_of(self, data: Path, database: str | None) -> Upgrade:
         with _refusing():
             if database is not None:
                 return asyncio.run(postgres.upgrade_of(database))
@@ -38,12 +38,13 @@ class DatabaseAtRest:
     def migrate(self, data: Path, database: str | None) -> None:
         with _refusing():
             if database is not None:
-                asyncio.run(_opened_and_closed(database))
+                asyncio.run(_upgrade(database))
                 return
             with _resting(data):
-                asyncio.run(_opened_and_closed(data / DATABASE))
+                asyncio.run(_upgrade(data / DATABASE))
 
     def copy(self, source: str, target: str, progress: Callable[[str, int, int], None]) -> list[Copied]:
+        """Copy `sqlite:DIR` to `postgresql://…`. `progress` gets a table's name, its rows done, and how many it has."""
         scheme, _, path = source.partition(":")
         try:
             url = postgres_url(target)
@@ -51,10 +52,11 @@ class DatabaseAtRest:
             url = None
         if scheme != "sqlite" or not path or url is None:
             raise engine.Refused("Copy --from sqlite:DIR --to postgresql://USER@HOST/NAME.")
-        named = Path(path)
-        data, file = (named.parent, named) if named.is_file() else (named, None)
+        named = Path(path)  # a data directory, or the database in one
+        data = named.parent if named.is_file() else named
         with _refusing(), _resting(data):
-            return asyncio.run(copying.copy(file or _database(data, "--from"), url, progress))
+            file = named if named.is_file() else _database(data, "--from")
+            return asyncio.run(copying.copy(file, url, progress))
 
 
 def _database(data: Path, option: str) -> Path:
@@ -64,8 +66,8 @@ def _database(data: Path, option: str) -> Path:
     return file
 
 
-async def _opened_and_closed(database: str | Path) -> None:
-    """Opening brings it up to date."""
+async def _upgrade(database: str | Path) -> None:
+    """Open and close it: opening brings it up to date."""
     store: postgres.PostgresStore | sqlite.SqliteStore
     if isinstance(database, str):
         store = await postgres.open_store(database, migrate=True, unsafe=True)
@@ -76,6 +78,7 @@ async def _opened_and_closed(database: str | Path) -> None:
 
 @contextlib.contextmanager
 def _refusing() -> Iterator[None]:
+    """Raise the command line's Refused for the store's and the data directory's."""
     try:
         yield
     except (Refused, DirectoryRefused) as refused:
@@ -84,6 +87,7 @@ def _refusing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _resting(data: Path) -> Iterator[None]:
+    """Hold the lock of the data directory, so that no server starts on it meanwhile. Raises Refused."""
     with resting(data) as at_rest:
         if not at_rest:
             raise Refused(f"A server is using {data}; stop it first.")

@@ -18,13 +18,12 @@ logger = logging.getLogger("fleetroll.supervisor")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _STEADY_SECONDS = 10.0  # a process that lived this long has not failed to start
-_LOOK_SECONDS = 0.05
-_FAILED = 70
-_PARENT_DEATH_SIGNAL = 1  # Linux's name for it is PR_SET_PDEATHSIG
+_POLL_SECONDS = 0.05
+_PR_SET_PDEATHSIG = 1  # of prctl(2): the signal to get when the parent dies
 
 
 class Supervisor:
-    """Each process runs `work` with a function to call once it is ready; `work` returns the exit code."""
+    """Each of `count` processes calls `work` with a function to call once it is ready; `work` returns its exit code."""
 
     def __init__(self, count: int, work: Callable[[Callable[[], None]], int]) -> None:
         self._count = count
@@ -32,7 +31,7 @@ class Supervisor:
         self._started: dict[int, float] = {}
         self._signals: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         self._stopping = False
-        self._code = 0
+        self._exit_code = 0
 
     def run(self, ready: Callable[[], None]) -> int:
         """Run until told to stop, or one cannot start; `ready` is called once all are.
@@ -41,17 +40,17 @@ class Supervisor:
         """
         if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as under `nohup`
             self._signals = (signal.SIGTERM, signal.SIGINT)
-        before = {number: signal.signal(number, self._stop) for number in self._signals}
+        previous_handlers = {number: signal.signal(number, self._stop) for number in self._signals}
         try:
             if self._start_all():
                 ready()
-            self._keep()
+            self._supervise()
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)  # one that comes in between is an error to Python
-            for number, handler in before.items():
+            for number, handler in previous_handlers.items():
                 signal.signal(number, handler)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
-        return self._code
+        return self._exit_code
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
@@ -59,7 +58,7 @@ class Supervisor:
 
     def _terminate_all(self) -> None:
         for pid in self._started:
-            with contextlib.suppress(ProcessLookupError):  # it has ended, and `_keep` is about to forget it
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and `_supervise` is about to forget it
                 os.kill(pid, signal.SIGTERM)
 
     def _start_all(self) -> bool:
@@ -67,7 +66,7 @@ class Supervisor:
         readers = [self._start() for _ in range(self._count)]
         try:
             for reader in readers:
-                while not select.select([reader], [], [], _LOOK_SECONDS)[0]:
+                while not select.select([reader], [], [], _POLL_SECONDS)[0]:
                     pass
                 if not os.read(reader, 1):
                     self._stopping = True
@@ -85,16 +84,17 @@ class Supervisor:
         pid = os.fork()
         if pid == 0:
             os.close(reader)
-            self._become(writer)
+            self._run_worker(writer)
         os.close(writer)
         self._started[pid] = time.monotonic()
         if self._stopping:
             os.kill(pid, signal.SIGTERM)
         return reader
 
-    def _become(self, writer: int) -> None:
+    def _run_worker(self, writer: int) -> None:
+        """The life of a new process: `work`, then exit. It says on `writer` that it is ready, and never returns."""
         os.setpgid(0, 0)  # Ctrl-C at the terminal is for the supervisor
-        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         for number in self._signals:
             signal.signal(number, signal.SIG_DFL)
 
@@ -103,7 +103,7 @@ class Supervisor:
                 os.write(writer, b"!")
             os.close(writer)
 
-        code = _FAILED
+        code = os.EX_SOFTWARE
         try:
             code = self._work(ready)
         except BaseException:
@@ -112,25 +112,26 @@ class Supervisor:
             sys.stdout.flush()
             os._exit(code)
 
-    def _keep(self) -> None:
+    def _supervise(self) -> None:
         """Restart what dies, until all have been told to stop and have ended."""
         pause = _FIRST_PAUSE
         while self._started:
             pid, status = os.waitpid(-1, 0)
-            since = self._started.pop(pid, None)
-            if since is None:
+            started_at = self._started.pop(pid, None)
+            if started_at is None:  # none of ours: the first process of a container adopts orphans
                 continue
             code = os.waitstatus_to_exitcode(status)
             if self._stopping:
-                self._code = self._code or max(code, 0)
+                self._exit_code = self._exit_code or max(code, 0)
                 continue
-            pause = _FIRST_PAUSE if time.monotonic() - since > _STEADY_SECONDS else min(pause * 2, _LONGEST_PAUSE)
+            was_steady = time.monotonic() - started_at > _STEADY_SECONDS
+            pause = _FIRST_PAUSE if was_steady else min(pause * 2, _LONGEST_PAUSE)
             logger.error("worker %d exited with %d; starting another in %.1f s", pid, code, pause)
-            self._pause(pause)
+            self._sleep(pause)
             if not self._stopping:
                 os.close(self._start())
 
-    def _pause(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and not self._stopping:
-            time.sleep(_LOOK_SECONDS)
+    def _sleep(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self._stopping:
+            time.sleep(_POLL_SECONDS)

@@ -23,11 +23,11 @@ def test_what_is_made_a_value_of_a_datastream_is_one(
     kind: DatastreamKind, shown: list[Any], least: float | None, most: float | None
 ) -> None:
     try:
-        value = datastreams.value(kind, None, shown)
+        value = datastreams.parse(kind, None, shown)
     except Fault:
         return
     datastreams.check(kind, value)
-    datastreams.check(kind, datastreams.bounded(kind, value, least, most))
+    datastreams.check(kind, datastreams.clamped(kind, value, least, most))
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_what_is_made_a_value_of_a_datastream_is_one(
     ],
 )
 def test_each_kind_makes_values(kind: DatastreamKind, shown: list[Any], value: Any) -> None:
-    assert datastreams.value(kind, None, shown) == value
+    assert datastreams.parse(kind, None, shown) == value

@@ -75,8 +75,8 @@ def group(load: Load) -> click.Group:
     @click.version_option(__version__, prog_name="fleetroll")
     @options(hidden=False)
     @click.pass_context
-    def fleetroll(context: click.Context, /, **given: Any) -> None:
-        remember(context, Options(**given))
+    def fleetroll(context: click.Context, /, **values: Any) -> None:
+        remember(context, Options(**values))
 
     for command in (
         serving.command(load),

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from fleetroll.cli import written
+from fleetroll.cli import json_text
 
 SYNTAX = """\b
 A CHANGE is one of
@@ -43,28 +43,26 @@ class Changes(Struct):
         """The merge patch that makes the changes to `present`."""
         merge = dict(self.merge)
         for field in {**self.added, **self.removed}:
-            kept = [part for part in merge.get(field, present.get(field)) or [] if part not in self._taken(field)]
-            merge[field] = list(dict.fromkeys([*kept, *self.added.get(field, [])]))
+            removed = self.removed.get(field, [])
+            remaining = [part for part in merge.get(field, present.get(field)) or [] if part not in removed]
+            merge[field] = list(dict.fromkeys([*remaining, *self.added.get(field, [])]))
         return merge
-
-    def _taken(self, field: str) -> list[str]:
-        return self.removed.get(field, [])
 
 
 def parse(arguments: Iterable[str], lists: Collection[str] = LISTS) -> Changes:
     """The changes that arguments make to a record, whose `lists` are its lists of texts. Raises BadChange."""
     changes = Changes({}, {}, {})
     for argument in arguments:
-        found = _CHANGE.fullmatch(argument)
-        if found is None or not _PATH.fullmatch(found["path"]):
+        match = _CHANGE.fullmatch(argument)
+        if match is None or not _PATH.fullmatch(match["path"]):
             raise BadChange(f"{argument!r} is not a change; write MEMBER=VALUE.")
-        names = [re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL) for name in re.findall(_NAME, found["path"])]
+        names = [re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL) for name in re.findall(_NAME, match["path"])]
         signs = _LIST_SIGNS if len(names) == 1 and names[0] in lists else _SIGNS
-        if found["sign"] not in signs:
+        if match["sign"] not in signs:
             raise BadChange(
                 f"{argument!r} is not a change; += and -= are for {' and '.join(sorted(LISTS))} of devices."
             )
-        signs[found["sign"]](changes, names, found["value"])
+        signs[match["sign"]](changes, names, match["value"])
     return changes
 
 
@@ -84,22 +82,22 @@ def created(patch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _replace(changes: Changes, names: list[str], value: str) -> None:
-    _place(changes.merge, names, value or None)
+    _set_member(changes.merge, names, value or None)
 
 
 def _replace_list(changes: Changes, names: list[str], value: str) -> None:
-    _place(changes.merge, names, _parts(value))
+    _set_member(changes.merge, names, _parts(value))
 
 
 def _replace_list_by_json(changes: Changes, names: list[str], value: str) -> None:
     parts = _json(value.encode())
     if parts is not None and not (isinstance(parts, list) and all(isinstance(part, str) for part in parts)):
         raise BadChange(f"{names[0]} is a list of texts.")
-    _place(changes.merge, names, parts)
+    _set_member(changes.merge, names, parts)
 
 
 def _replace_by_json(changes: Changes, names: list[str], value: str) -> None:
-    _place(changes.merge, names, _json(value.encode()))
+    _set_member(changes.merge, names, _json(value.encode()))
 
 
 def _add(changes: Changes, names: list[str], value: str) -> None:
@@ -118,7 +116,7 @@ def _parts(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
-def _place(target: dict[str, Any], names: list[str], value: Any) -> None:
+def _set_member(target: dict[str, Any], names: list[str], value: Any) -> None:
     """Put a value where the names lead. An object goes there member by member: other changes may name some as well."""
     *above, last = names
     for name in above:
@@ -126,26 +124,27 @@ def _place(target: dict[str, Any], names: list[str], value: Any) -> None:
     if isinstance(value, dict):
         within = _object(target, last)
         for name, member in value.items():
-            _place(within, [name], member)
+            _set_member(within, [name], member)
     elif isinstance(target.get(last), dict):
-        raise _torn(last)
+        raise _conflict(last)
     else:
         target[last] = value
 
 
 def _object(target: dict[str, Any], name: str) -> dict[str, Any]:
-    found = target.setdefault(name, {})
-    if not isinstance(found, dict):
-        raise _torn(name)
-    return found
+    """The object at a name, made where there is nothing yet. Raises BadChange where there is a value."""
+    member = target.setdefault(name, {})
+    if not isinstance(member, dict):
+        raise _conflict(name)
+    return member
 
 
-def _torn(name: str) -> BadChange:
+def _conflict(name: str) -> BadChange:
     return BadChange(f"{name} cannot have both a value and members.")
 
 
 def _json(text: bytes) -> Any:
     try:
-        return written.read(text)
-    except written.NotJson as problem:
+        return json_text.read(text)
+    except json_text.NotJson as problem:
         raise BadChange(f"{text[:60].decode(errors='replace')!r} is not JSON: {problem}.") from None

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fleetroll.cli import changes, output, written
-from fleetroll.cli.changing import given, merge_option, required
+from fleetroll.cli import changes, json_text, output
+from fleetroll.cli.change_options import merge_option, optional_changes, required_changes
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
 from fleetroll.cli.failures import Failure
 from fleetroll.cli.output import Column, as_json, show
@@ -73,19 +73,20 @@ def show_devices(
     q: str | None,
     sort: str | None,
     limit: int,
+    *,
     everything: bool,
     as_json: bool,
 ) -> None:
     """A page of the devices at `target`, or all of them."""
     params = {"filter": filter, "q": q, "sort": sort, "limit": MOST_PER_PAGE if everything else limit}
     if everything:
-        _show_all(client.pages(target, params), as_json)
+        _show_all(client.pages(target, params), as_json=as_json)
         return
     more = f"There are more than these {limit}: narrow with --filter, or use --all."
     output.page(client.call("GET", target, params=params), "devices", _COLUMNS, as_json, more)
 
 
-def _show_all(pages: Iterable["httpx.Response"], as_json: bool) -> None:
+def _show_all(pages: Iterable["httpx.Response"], *, as_json: bool) -> None:
     if not as_json:
         output.long_table(_COLUMNS, (page.json()["devices"] for page in pages))
         return
@@ -109,7 +110,7 @@ def get(client: "Client", ident: str, as_json: bool) -> None:
 @as_json
 @connected
 def create(client: "Client", ident: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool) -> None:
-    members = changes.created(given(changed, merge).against({}))
+    members = changes.created(optional_changes(changed, merge).against({}))
     show(client.call("POST", _DEVICES, body={**members, "ident": ident}), as_json)
 
 
@@ -120,18 +121,21 @@ def create(client: "Client", ident: str, changed: tuple[str, ...], merge: bytes 
 @as_json
 @connected
 def change(client: "Client", ident: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool) -> None:
-    wanted = required(changed, merge)
+    requested = required_changes(changed, merge)
     target = path("devices", ident)
-    reply = _change_relatively(client, target, wanted) if wanted.is_relative else client.patch(target, wanted.merge)
+    if requested.is_relative:
+        reply = _change_relatively(client, target, requested)
+    else:
+        reply = client.patch(target, requested.merge)
     show(reply, as_json)
 
 
-def _change_relatively(client: "Client", target: str, wanted: changes.Changes) -> "httpx.Response":
+def _change_relatively(client: "Client", target: str, requested: changes.Changes) -> "httpx.Response":
     """Read, change and write back; again if somebody else was faster, so that no tag of theirs is lost."""
     for attempt in range(_ATTEMPTS):
         present = client.call("GET", target)
         try:
-            return client.patch(target, wanted.against(present.json()), present.headers["etag"])
+            return client.patch(target, requested.against(present.json()), present.headers["etag"])
         except Failure as failure:
             if failure.reason != "precondition_failed" or attempt == _ATTEMPTS - 1:
                 raise
@@ -184,8 +188,8 @@ def timeline(client: "Client", ident: str, limit: int, as_json: bool) -> None:
 @connected
 def send(client: "Client", ident: str, name: str, data: str, calls: bool, timeout: float) -> None:
     try:
-        value = written.read(data.encode())
-    except written.NotJson as problem:
+        value = json_text.read(data.encode())
+    except json_text.NotJson as problem:
         raise click.UsageError(f"DATA must be JSON, as in '{{\"to\": 3}}': {problem}.") from None
     if calls:
         body = {"name": name, "data": value, "timeout": timeout}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fleetroll.cli import files, output, times, written
+from fleetroll.cli import files, json_text, output, times
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.output import Column, as_json, show
@@ -78,11 +78,11 @@ def create(
 @connected
 def change(client: "Client", name: str, settings: Path, as_json: bool) -> None:
     try:
-        given = written.read(settings.read_bytes())
-    except written.NotJson as problem:
+        content = json_text.read(settings.read_bytes())
+    except json_text.NotJson as problem:
         raise Failure(Exit.FILE, f"{settings}: this is not JSON: {problem}.") from None
-    wanted = given.get("settings", given) if isinstance(given, dict) else given
-    show(client.patch(path("dms", name), {"settings": wanted}), as_json)
+    members = content.get("settings", content) if isinstance(content, dict) else content
+    show(client.patch(path("dms", name), {"settings": members}), as_json)
 
 
 @group.command("delete", help="Delete a DMS; devices and certificates stay.")

@@ -5,7 +5,7 @@ import itertools
 import time
 from collections.abc import Generator, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 import msgspec
@@ -50,6 +50,13 @@ class Message(Struct):
     data: bytes
 
 
+class _Start(NamedTuple):
+    """The number of the event to begin after, None for now, and the filter of the events that follow."""
+
+    after: str | None
+    filter: str | None
+
+
 _NOTHING = Message("", b"")
 
 
@@ -70,22 +77,22 @@ def group() -> None:
 def tail(
     client: "Client", filter: str | None, since: str | None, telemetry: bool, count: int | None, as_json: bool
 ) -> None:
-    after, filter = _beginning(since, filter)
-    params = {"filter": filter, "after": after, "telemetry": "true" if telemetry else None}
+    start = _start(since, filter)
+    params = {"filter": start.filter, "after": start.after, "telemetry": "true" if telemetry else None}
     with contextlib.closing(_follow(client, params)) as followed:
         for message in itertools.islice(followed, count):
             _show(message, as_json)
 
 
-def _beginning(since: str | None, filter: str | None) -> tuple[str | None, str | None]:
-    """The event number to begin after, and the filter that leaves out what is older than a time."""
+def _start(since: str | None, filter: str | None) -> _Start:
+    """Where `--since` begins; a time becomes a condition of the filter. Raises click.UsageError."""
     if since is None or (since.isascii() and since.isdigit()):
-        return since, filter
+        return _Start(since, filter)
     span = times.span(since)
     moment = times.instant(since) if span is None else times.written(datetime.now(UTC) - span)
     if moment is None:
         raise click.UsageError(f"--since must be an event number, or like 10m or 2026-01-01T00:00:00Z, not {since!r}.")
-    return "0", _narrowed(filter, f'at >= "{moment}"')
+    return _Start("0", _narrowed(filter, f'at >= "{moment}"'))
 
 
 def _narrowed(filter: str | None, condition: str) -> str:
@@ -109,18 +116,18 @@ def _reading(event: _Event) -> str:
 
 def _follow(client: "Client", params: dict[str, str | None]) -> Generator[Message, None, None]:
     """Events without end. A lost connection is made again, after the last event seen; the first one has to work."""
-    met, last, pause = False, _NOTHING, 0.0
+    was_connected, last, pause = False, _NOTHING, 0.0
     while True:
         try:
             with _connection(client, params, last.id) as messages:
                 if pause:
                     output.note(_AGAIN if last.id or params["after"] else _AGAIN_WITH_A_GAP)
-                met, pause = True, 0.0
+                was_connected, pause = True, 0.0
                 for message in messages:
                     last = Message(message.id or last.id, message.data)  # a reading has no number
                     yield message
         except Failure as failure:
-            if not met or failure.code not in _PASSING:
+            if not was_connected or failure.code not in _PASSING:
                 raise
             if failure.reason == _UNKNOWN:
                 output.note(_ANEW)
@@ -142,8 +149,8 @@ def _anew(params: dict[str, str | None], last: Message) -> dict[str, str | None]
 @contextlib.contextmanager
 def _connection(client: "Client", params: dict[str, str | None], seen: str) -> Iterator[Iterator[Message]]:
     headers = {"accept": "text/event-stream"} | ({"last-event-id": seen} if seen else {})
-    given = {**params, "after": None if seen else params["after"]}
-    with client.stream("GET", _EVENTS, params=given, headers=headers, silence=_SILENCE) as reply:
+    query = {**params, "after": None if seen else params["after"]}
+    with client.stream("GET", _EVENTS, params=query, headers=headers, silence=_SILENCE) as reply:
         yield messages(_while_read(reply.iter_bytes()))
 
 

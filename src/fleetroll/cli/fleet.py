@@ -51,20 +51,20 @@ class _Result(Struct):
 _read_result = msgspec.json.Decoder(_Result).decode
 
 
-def _format(given: str | None, file: str, otherwise: str | None) -> str:
-    found = given or _FORMATS.get(Path(file).suffix.lower()) or otherwise
-    if found is None:
+def _format(option: str | None, file: str, otherwise: str | None) -> str:
+    form = option or _FORMATS.get(Path(file).suffix.lower()) or otherwise
+    if form is None:
         forms = " or ".join(f"--format {form}" for form in sorted({*_FORMATS.values()}))
         raise click.UsageError(f"The name {file!r} does not tell the format of the rows: give {forms}.")
-    return found
+    return form
 
 
 def lines(parts: Iterable[bytes]) -> Iterator[bytes]:
     """Whole lines without their ends. The last one comes even without an end."""
     rest = b""
     for part in parts:
-        *found, rest = (rest + part).split(b"\n")
-        yield from found
+        *whole, rest = (rest + part).split(b"\n")
+        yield from whole
     if rest:
         yield rest
 
@@ -96,7 +96,7 @@ def load(
     headers = {"content-type": media_type}
     # A server that refuses an upload may hang up in the middle of it. What can be refused at once is asked at once.
     client.call("POST", _IMPORT, params={**params, "dry_run": "true"}, content=b"", headers=headers)
-    tally = _Tally(as_json)
+    tally = _Tally(as_json=as_json)
     try:
         with (
             files.replacing(errors) if errors else contextlib.nullcontext() as failed,
@@ -106,10 +106,10 @@ def load(
             tally.take(lines(reply.iter_bytes()), failed)
     except (Failure, KeyboardInterrupt):
         if tally.rows:
-            tally.report(dry_run)
+            tally.report(dry_run=dry_run)
         raise
-    tally.report(dry_run)
-    tally.judge(dry_run)
+    tally.report(dry_run=dry_run)
+    tally.raise_failure(dry_run=dry_run)
 
 
 @contextlib.contextmanager
@@ -132,7 +132,7 @@ def _parts(stream: BinaryIO, advance: Callable[[int], None]) -> Iterator[bytes]:
 class _Tally:
     """Counts outcomes, and tells of the first failures as they come."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._counts: Counter[str] = Counter()
         self._broken: _Trouble | None = None
@@ -163,14 +163,14 @@ class _Tally:
         if failed is not None:
             failed.write(line + b"\n")
 
-    def report(self, dry_run: bool) -> None:
+    def report(self, *, dry_run: bool) -> None:
         if self._as_json:
             return
         if (unshown := self._counts["failed"] - output.SHOWN_FAILURES) > 0:
             output.note(f"... and {unshown} more; --errors FILE keeps all of them")
-        output.outcomes(self._counts, dry_run)
+        output.outcomes(self._counts, dry_run=dry_run)
 
-    def judge(self, dry_run: bool) -> None:
+    def raise_failure(self, *, dry_run: bool) -> None:
         """Raise Failure if anything went wrong."""
         rows, failed = self.rows, self._counts["failed"]
         if self._broken is not None:
@@ -192,43 +192,43 @@ class _Tally:
 @search_option
 @connected
 def export(client: "Client", file: str, form: str | None, filter: str | None, q: str | None) -> None:
-    wanted = {"filter": filter, "q": q}
-    params = {**wanted, "format": _format(form, file, "ndjson" if file == _STDIO else None)}
+    filters = {"filter": filter, "q": q}
+    params = {**filters, "format": _format(form, file, "ndjson" if file == _STDIO else None)}
     with client.stream("GET", _EXPORT, params=params) as reply:
         if file == _STDIO:
             stream = sys.stdout.buffer
             _copy(reply.iter_bytes(), stream, lambda _: None)
             stream.flush()
             return
-        total = _count(client, wanted) if output.is_watched() else None
+        total = _count(client, filters) if output.is_watched() else None
         with files.replacing(Path(file)) as stream, output.progress("Exporting", total) as advance:
             count = _copy(reply.iter_bytes(), stream, advance)
     header = 1 if params["format"] == "csv" else 0
     output.note(f"Exported {count - header} devices to {file}.")
 
 
-def _count(client: "Client", wanted: dict[str, str | None]) -> int:
-    total: int = client.call("GET", "/v1/devices", params={**wanted, "limit": 1, "count": "true"}).json()["total"]
+def _count(client: "Client", filters: dict[str, str | None]) -> int:
+    total: int = client.call("GET", "/v1/devices", params={**filters, "limit": 1, "count": "true"}).json()["total"]
     return total
 
 
 def _copy(parts: Iterable[bytes], stream: BinaryIO, advance: Callable[[int], None]) -> int:
     """Copy rows and count them. A server that breaks off says so in the last line, which therefore is held back."""
-    count, held = 0, b""
+    count, unwritten = 0, b""
     for part in parts:
-        data = held + part
+        data = unwritten + part
         cut = data.rfind(b"\n", 0, -1) + 1
         stream.write(data[:cut])
-        held = data[cut:]
-        found = data.count(b"\n", 0, cut)
-        count += found
-        advance(found)
-    if held.startswith(_BROKEN):
-        result = _read_result(held)
+        unwritten = data[cut:]
+        rows = data.count(b"\n", 0, cut)
+        count += rows
+        advance(rows)
+    if unwritten.startswith(_BROKEN):
+        result = _read_result(unwritten)
         message = result.error.message if result.error else "it did not say why."
         raise Failure(Exit.REFUSED, f"The server broke off after {count} rows: {message}")
-    stream.write(held)
-    return count + bool(held)
+    stream.write(unwritten)
+    return count + bool(unwritten)
 
 
 COMMANDS = {"import": load, "export": export}

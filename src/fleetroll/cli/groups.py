@@ -65,16 +65,16 @@ def create(client: "Client", name: str, filter: str, description: str | None, be
 def change(
     client: "Client", name: str, filter: str | None, description: str | None, below: str | None, as_json: bool
 ) -> None:
-    wanted: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     if filter is not None:
-        wanted["filter"] = filter
+        members["filter"] = filter
     if description is not None:
-        wanted["description"] = description or None
+        members["description"] = description or None
     if below is not None:
-        wanted["parent_id"] = _number(client, below)
-    if not wanted:
+        members["parent_id"] = _number(client, below)
+    if not members:
         raise click.UsageError("Say what to change: --filter, --description or --below.")
-    show(client.patch(path("groups", name), wanted), as_json)
+    show(client.patch(path("groups", name), members), as_json)
 
 
 def _number(client: "Client", group: str | None) -> int | None:

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import click
 import msgspec
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from fleetroll.cli.client import Client
 
 T = TypeVar("T")
-_TRIES = 5
-_SECONDS = 60.0
+_MAX_ATTEMPTS = 5
+_TIMEOUT_SECONDS = 60.0
 _LONGEST_WAIT = 60.0
 _TRY_LATER = {429, 500, 502, 503, 504, 529}
 _ABOUT_SOURCE = "This is the source; check its address, the --url after the vendor's name."
@@ -98,18 +98,25 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Report what would
 as_json = click.option("--json", "as_json", is_flag=True, help="Print a result line for every device.")
 
 
+class Clients(NamedTuple):
+    """Of our own server, and of the source."""
+
+    ours: "Client"
+    source: "httpx.Client"
+
+
 @contextlib.contextmanager
-def between(context: click.Context, url: str, **options: Any) -> Iterator[tuple["Client", "httpx.Client"]]:
-    """Clients of our own server and of the source at `url`, the latter with the given options of httpx."""
+def clients(context: click.Context, url: str, **options: Any) -> Iterator[Clients]:
+    """Clients of our own server and of the source at `url`, the latter with these options of httpx."""
     from fleetroll.cli import client  # noqa: PLC0415  # it takes a third of the time of `fleetroll --help`
 
-    given = context.obj if isinstance(context.obj, Options) else Options()
+    ours = context.obj if isinstance(context.obj, Options) else Options()
     with (
-        client.connect(given) as opened,
+        client.connect(ours) as connected,
         client.reaching(url, _ABOUT_SOURCE),
-        client.asking(url, timeout=_SECONDS, **options) as http,
+        client.asking(url, timeout=_TIMEOUT_SECONDS, **options) as http,
     ):
-        yield opened, http
+        yield Clients(connected, http)
 
 
 def run(client: "Client", source: Source, state: Path, *, dry_run: bool, as_json: bool) -> None:
@@ -120,35 +127,34 @@ def run(client: "Client", source: Source, state: Path, *, dry_run: bool, as_json
     counts: Counter[str] = Counter()
     failures: list[str] = []
     source.prepare(client)
-    for found, cursor in _pages(source, first):
-        for result in source.store(client, found.rows, dry_run=dry_run):
+    for page in _pages(source, first):
+        for result in source.store(client, page.rows, dry_run=dry_run):
             counts[result["outcome"]] += 1
             if result["outcome"] == "failed" and len(failures) < output.SHOWN_FAILURES:
                 failures.append(f"{result.get('ident')}: {result['error']['message']}")
             if as_json:
                 output.raw(msgspec.json.encode(result))
-        if cursor is not None and not dry_run:
+        if page.following is not None and not dry_run:
             with files.replacing(state) as stream:
-                stream.write(msgspec.json.encode(_State(source.name, cursor)))
+                stream.write(msgspec.json.encode(_State(source.name, page.following)))
     if not dry_run:
         state.unlink(missing_ok=True)
     if not as_json:
-        _report(counts, failures, dry_run)
+        _report(counts, failures, dry_run=dry_run)
     if failed := counts["failed"]:
         message = f"{failed} of {counts.total()} devices failed."
         raise Failure(Exit.ROWS_FAILED, message, "" if dry_run else "The others are stored.")
 
 
-def _pages(source: Source, first: Cursor) -> Iterator[tuple[Page, Cursor | None]]:
-    cursor: Cursor | None = first
-    found = source.page(first)
-    with output.progress("Importing", found.total) as advance:
-        while cursor is not None:
-            yield found, found.following
-            advance(len(found.rows))
-            cursor = found.following
-            if cursor is not None:
-                found = source.page(cursor)
+def _pages(source: Source, first: Cursor) -> Iterator[Page]:
+    page = source.page(first)
+    with output.progress("Importing", page.total) as advance:
+        while True:
+            yield page
+            advance(len(page.rows))
+            if page.following is None:
+                return
+            page = source.page(page.following)
 
 
 def _first_cursor(state: Path, source: Source) -> Cursor:
@@ -156,12 +162,12 @@ def _first_cursor(state: Path, source: Source) -> Cursor:
     if not state.exists():
         return source.first
     try:
-        known = msgspec.json.decode(state.read_bytes(), type=_State)
+        progress = msgspec.json.decode(state.read_bytes(), type=_State)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise Failure(Exit.FILE, f"{state} is not the state file of an import.", "Remove it to start over.") from None
-    if known.source == source.name:
-        return known.cursor
-    raise Failure(Exit.FILE, f"{state} belongs to an import from {known.source}.", "Name another one with --state.")
+    if progress.source == source.name:
+        return progress.cursor
+    raise Failure(Exit.FILE, f"{state} belongs to an import from {progress.source}.", "Name another one with --state.")
 
 
 def store(client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Iterator[Result]:
@@ -178,23 +184,23 @@ def store(client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Ite
         yield {**result, "ident": row.get("ident")}
 
 
-def _report(counts: Mapping[str, int], failures: list[str], dry_run: bool) -> None:
+def _report(counts: Mapping[str, int], failures: list[str], *, dry_run: bool) -> None:
     for failure in failures:
         output.note(failure)
     if (unshown := counts.get("failed", 0) - len(failures)) > 0:
         output.note(f"... and {unshown} more; --json prints the result of each")
-    output.outcomes(counts, dry_run)
+    output.outcomes(counts, dry_run=dry_run)
 
 
-def patient(ask: Callable[[], "httpx.Response"]) -> "httpx.Response":
-    """The reply of a source, asked again a few times, ever later, while it is busy."""
-    for attempt in range(_TRIES):
-        reply = ask()
-        if reply.status_code not in _TRY_LATER or attempt == _TRIES - 1:
+def with_retries(request: Callable[[], "httpx.Response"]) -> "httpx.Response":
+    """The reply of a source. While it is busy the request is repeated, after the seconds that it names or ever more."""
+    for attempt in range(_MAX_ATTEMPTS):
+        reply = request()
+        if reply.status_code not in _TRY_LATER or attempt == _MAX_ATTEMPTS - 1:
             return reply
         after = reply.headers.get("retry-after", "")
         time.sleep(min(float(after) if after.isdigit() else 0.5 * 2**attempt, _LONGEST_WAIT))
-    raise AssertionError
+    raise AssertionError("the last attempt returns")
 
 
 def require(reply: "httpx.Response", path: str, advice: str, shape: type[T]) -> T:

@@ -6,7 +6,7 @@ What our own import takes is brought over in bulk; DMS, icons, slots and decommi
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Required, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Required, TypedDict, TypeVar
 from urllib.parse import quote
 
 import click
@@ -47,9 +47,9 @@ def lamassu(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    with importing.between(context, source, headers={"authorization": f"Bearer {token}"}) as (client, http):
-        found = Gateway(http, source, not (devices_only or dry_run))
-        importing.run(client, found, state or Path("lamassu.state"), dry_run=dry_run, as_json=as_json)
+    with importing.clients(context, source, headers={"authorization": f"Bearer {token}"}) as (client, http):
+        gateway = Gateway(http, source, with_policies=not (devices_only or dry_run))
+        importing.run(client, gateway, state or Path("lamassu.state"), dry_run=dry_run, as_json=as_json)
 
 
 class _Device(TypedDict, total=False):
@@ -100,28 +100,36 @@ class _Stats(Struct):
     total: int
 
 
+class _Step(NamedTuple):
+    """A request to our own server."""
+
+    method: str
+    path: str
+    body: Any = None
+
+
 class Gateway:
     """Implements `importing.Source` over Lamassu's APIs. A cursor is a bookmark."""
 
     first: Cursor = ""
 
-    def __init__(self, http: "httpx.Client", url: str, with_policies: bool) -> None:
+    def __init__(self, http: "httpx.Client", url: str, *, with_policies: bool) -> None:
         self._http = http
         self.name = url
         self._with_policies = with_policies
 
     def page(self, cursor: Cursor) -> Page:
         # Its server forgets the order of a bookmark's list unless it is told again.
-        wanted: dict[str, Any] = {"sort_by": "id", "sort_mode": "asc", "page_size": _PER_PAGE}
+        params: dict[str, Any] = {"sort_by": "id", "sort_mode": "asc", "page_size": _PER_PAGE}
         if cursor:
-            wanted["bookmark"] = cursor
-        reply = self._ask(_DEVICES, wanted)
+            params["bookmark"] = cursor
+        reply = self._ask(_DEVICES, params)
         if cursor and reply.status_code == 400:
             message = "The source no longer knows where the last run stopped."
             raise Failure(Exit.REFUSED, message, "Remove the state file to start over; what is stored stays as it is.")
-        found = importing.require(reply, _DEVICES, _ABOUT, _List[_Device])
-        rows: list[Any] = [*(found.list or ())]
-        return Page(rows, found.next or None, self._total)
+        devices = importing.require(reply, _DEVICES, _ABOUT, _List[_Device])
+        rows: list[Any] = [*(devices.list or ())]
+        return Page(rows, devices.next or None, self._total)
 
     @functools.cached_property
     def _total(self) -> int:
@@ -129,7 +137,7 @@ class Gateway:
         return importing.require(self._ask(path, {}), path, _ABOUT, _Stats).total
 
     def store(self, client: "Client", devices: list[dict[str, Any]], *, dry_run: bool) -> Iterator[importing.Result]:
-        made = set() if dry_run else {device["id"] for device in devices if _made(client, device)}
+        made = set() if dry_run else {device["id"] for device in devices if _created_with_dms_or_icon(client, device)}
         known = {device["id"]: device for device in devices}
         for result in importing.store(client, [_row(device) for device in devices], dry_run=dry_run):
             if result["outcome"] == "failed" or (dry_run and result["outcome"] == "created"):
@@ -146,17 +154,17 @@ class Gateway:
             message = "The server here does not serve Lamassu's API, which this import needs."
             raise Failure(Exit.REFUSED, message, "Start it without --disable lamassu.")
         if self._with_policies:
-            for dms in self._everything(_DMS, _List[_Dms]):
-                self._bring_dms(client, dms)
-            self._bring_groups(client, {group["id"]: group for group in self._everything(_GROUPS, _List[_Group])})
+            for dms in self._all(_DMS, _List[_Dms]):
+                self._import_dms(client, dms)
+            self._import_groups(client, {group["id"]: group for group in self._all(_GROUPS, _List[_Group])})
 
-    def _bring_dms(self, client: "Client", dms: _Dms) -> None:
+    def _import_dms(self, client: "Client", dms: _Dms) -> None:
         """A DMS that is here already stays as it is. The issuing authority is made anew, for its key cannot be read."""
         for name in _trusted(dms.get("settings") or {}):
-            self._bring_authority(client, name)
-        _give(client, _DMS, f"DMS {dms['id']}", dms)
+            self._import_authority(client, name)
+        _create(client, _DMS, f"DMS {dms['id']}", dms)
 
-    def _bring_authority(self, client: "Client", name: str) -> None:
+    def _import_authority(self, client: "Client", name: str) -> None:
         """Trust an authority of the source's. It may have deleted one that its DMS still name."""
         path = f"{_CA}/{quote(name, safe='')}"
         reply = self._ask(path, {})
@@ -165,38 +173,38 @@ class Gateway:
             return
         authority = importing.require(reply, path, _ABOUT, _Authority)
         certificate = authority.certificate.certificate.decode(errors="replace")
-        _give(client, "/v1/authorities", f"authority {name}", {"name": name, "certificate": certificate})
+        _create(client, "/v1/authorities", f"authority {name}", {"name": name, "certificate": certificate})
 
-    def _bring_groups(self, client: "Client", groups: dict[str, _Group]) -> None:
+    def _import_groups(self, client: "Client", groups: dict[str, _Group]) -> None:
         """Each after the one it is below. Lists of the vendor's have criteria in the wrong place: each is read."""
         while groups:
             ready = [group for group in groups.values() if group.get("parent_id") not in groups]
             for group in ready or groups.values():
                 path = f"{_GROUPS}/{group['id']}"
-                found = importing.require(self._ask(path, {}), path, _ABOUT, _Group)
-                if _give(client, _GROUPS, f"group {group['name']}", found) and found.get("filter"):
-                    _give_filter(client, found)
+                whole = importing.require(self._ask(path, {}), path, _ABOUT, _Group)
+                if _create(client, _GROUPS, f"group {group['name']}", whole) and whole.get("filter"):
+                    _set_filter(client, whole)
             groups = {uid: group for uid, group in groups.items() if ready and group not in ready}
 
     # --- requests --------------------------------------------------------------------------------------------------
 
-    def _everything(self, path: str, shape: type[_List[_Record]]) -> Iterator[_Record]:
+    def _all(self, path: str, shape: type[_List[_Record]]) -> Iterator[_Record]:
         """All of a list; nothing where the source has no such list."""
         bookmark = ""
         while True:
-            wanted = {"page_size": _PER_PAGE} | ({"bookmark": bookmark} if bookmark else {})
-            reply = self._ask(path, wanted)
+            params = {"page_size": _PER_PAGE} | ({"bookmark": bookmark} if bookmark else {})
+            reply = self._ask(path, params)
             if reply.status_code == 404:
                 output.note(f"The source has no {path}.")
                 return
-            found = importing.require(reply, path, _ABOUT, shape)
-            yield from found.list or []
-            bookmark = found.next_bookmark or found.next or ""
+            page = importing.require(reply, path, _ABOUT, shape)
+            yield from page.list or []
+            bookmark = page.next_bookmark or page.next or ""
             if not bookmark:
                 return
 
     def _ask(self, path: str, params: dict[str, Any]) -> "httpx.Response":
-        return importing.patient(lambda: self._http.get(self.name + path, params=params))
+        return importing.with_retries(lambda: self._http.get(self.name + path, params=params))
 
 
 def _row(device: dict[str, Any]) -> dict[str, Any]:
@@ -210,7 +218,7 @@ def _row(device: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value}
 
 
-def _made(client: "Client", device: dict[str, Any]) -> bool:
+def _created_with_dms_or_icon(client: "Client", device: dict[str, Any]) -> bool:
     """Make a device with what it can be given only now; False if it has nothing of it, is there, or cannot be made."""
     given = {"dms_id": device.get("dms_owner"), "icon": device.get("icon"), "icon_color": device.get("icon_color")}
     body = {"id": device["id"], **given}
@@ -228,16 +236,21 @@ def _finish(client: "Client", device: dict[str, Any], result: importing.Result, 
     return {**result, "outcome": "updated"} if changed else result
 
 
-def _steps(client: "Client", device: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+def _steps(client: "Client", device: dict[str, Any]) -> Iterator[_Step]:
+    """The requests that give a device of ours the slot of the source's, and decommission it where it is there."""
     slot, ended = device.get("identity"), device.get("status") == _ENDED
     path = f"{_DEVICES}/{quote(device['id'], safe='')}"
-    here = client.attempt("GET", path).json() if slot or ended else {"status": _ENDED}
-    if here["status"] == _ENDED:
+    present = client.attempt("GET", path).json() if slot or ended else {"status": _ENDED}
+    if present["status"] == _ENDED:
         return
-    if slot and _says(slot) != _says(here.get("identity")) and not _enrolled(client, here.get("identity")):
-        yield "PUT", f"{path}/idslot", slot
+    if (
+        slot
+        and _lasting_state(slot) != _lasting_state(present.get("identity"))
+        and not _enrolled(client, present.get("identity"))
+    ):
+        yield _Step("PUT", f"{path}/idslot", slot)
     if ended:
-        yield "DELETE", f"{path}/decommission", None
+        yield _Step("DELETE", f"{path}/decommission")
 
 
 def _enrolled(client: "Client", slot: Any) -> bool:
@@ -246,8 +259,8 @@ def _enrolled(client: "Client", slot: Any) -> bool:
     return active is not None and client.attempt("GET", f"{_CERTIFICATES}/{quote(active, safe='')}").is_success
 
 
-def _says(slot: Any) -> Any:
-    """What a slot says that does not change with time; None without one."""
+def _lasting_state(slot: Any) -> Any:
+    """The parts of a slot that do not change with time; None without one."""
     return slot and (slot.get("active_version"), slot.get("versions") or {}, slot.get("status") == "REVOKED")
 
 
@@ -260,10 +273,13 @@ def _trusted(settings: dict[str, Any]) -> set[str]:
         (settings.get("reenrollment_settings") or {}).get("additional_validation_cas"),
         (settings.get("ca_distribution_settings") or {}).get("managed_cas"),
     )
-    return {name for names in lists for name in names or ()} - {enrollment.get("enrollment_ca")}
+    trusted: set[str] = set()
+    for names in lists:
+        trusted.update(names or ())
+    return trusted - {enrollment.get("enrollment_ca")}
 
 
-def _give(client: "Client", path: str, name: str, body: Mapping[str, object], method: str = "POST") -> bool:
+def _create(client: "Client", path: str, name: str, body: Mapping[str, object], method: str = "POST") -> bool:
     """Make a record of the source's here. One that is there stays; a refusal is noted."""
     reply = client.attempt(method, path, body)
     if not reply.is_success and reply.status_code != 409:
@@ -272,7 +288,7 @@ def _give(client: "Client", path: str, name: str, body: Mapping[str, object], me
     return reply.is_success
 
 
-def _give_filter(client: "Client", group: _Group) -> None:
+def _set_filter(client: "Client", group: _Group) -> None:
     """Give a group of another Fleetroll its filter in the native language: without it all devices would be in it."""
     path = f"/v1/groups/{quote(group['name'], safe='')}"
-    _give(client, path, f"the filter of group {group['name']}", {"filter": group["filter"]}, "PATCH")
+    _create(client, path, f"the filter of group {group['name']}", {"filter": group["filter"]}, "PATCH")

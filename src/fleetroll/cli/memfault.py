@@ -45,10 +45,10 @@ def memfault(
     as_json: bool,
 ) -> None:
     path = f"{source}/api/v0/organizations/{quote(org, safe='')}/projects/{quote(project, safe='')}"
-    kept = state or Path(f"memfault-{org}-{project}.state")
-    with importing.between(context, source, auth=("", token)) as (client, http):
-        found = Project(http, path, not no_attributes, dry_run)
-        importing.run(client, found, kept, dry_run=dry_run, as_json=as_json)
+    state_file = state or Path(f"memfault-{org}-{project}.state")
+    with importing.clients(context, source, auth=("", token)) as (client, http):
+        importer = Project(http, path, with_attributes=not no_attributes, dry_run=dry_run)
+        importing.run(client, importer, state_file, dry_run=dry_run, as_json=as_json)
 
 
 class _Paging(Struct, frozen=True):
@@ -97,7 +97,7 @@ class Project:
 
     first: Cursor = 1
 
-    def __init__(self, http: "httpx.Client", url: str, with_attributes: bool, dry_run: bool) -> None:
+    def __init__(self, http: "httpx.Client", url: str, *, with_attributes: bool, dry_run: bool) -> None:
         self._http = http
         self.name = url
         self._with_attributes = with_attributes
@@ -106,32 +106,32 @@ class Project:
     def prepare(self, client: "Client") -> None:
         if self._dry_run:
             return
-        for cohort in self._everything("/cohorts", _List[_Cohort]):
+        for cohort in self._all("/cohorts", _List[_Cohort]):
             if cohort["slug"] != _DEFAULT:
-                self._make(client, cohort)
+                self._create_cohort(client, cohort)
 
     def page(self, cursor: Cursor) -> Page:
         number = int(cursor)
-        found = self._get("/devices", _List[_Device], number)
-        following = number + 1 if number < found.paging.page_count else None
-        return Page([self._row(device) for device in found.data], following, found.paging.total_count)
+        devices = self._get("/devices", _List[_Device], number)
+        following = number + 1 if number < devices.paging.page_count else None
+        return Page([self._row(device) for device in devices.data], following, devices.paging.total_count)
 
     def store(self, client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Iterator[importing.Result]:
         return importing.store(client, rows, dry_run=dry_run)
 
-    def _make(self, client: "Client", cohort: _Cohort) -> None:
+    def _create_cohort(self, client: "Client", cohort: _Cohort) -> None:
         try:
             client.call("POST", "/v1/cohorts", body={"slug": cohort["slug"], "name": cohort.get("name")})
         except Failure as failure:
             if failure.reason != "cohort_exists":
                 raise
 
-    def _everything(self, path: str, shape: type[_List[_Record]]) -> Iterator[_Record]:
+    def _all(self, path: str, shape: type[_List[_Record]]) -> Iterator[_Record]:
         number, last = 1, 1
         while number <= last:
-            found = self._get(path, shape, number)
-            yield from found.data
-            number, last = number + 1, found.paging.page_count
+            page = self._get(path, shape, number)
+            yield from page.data
+            number, last = number + 1, page.paging.page_count
 
     def _row(self, device: _Device) -> dict[str, Any]:
         """A device as our own import takes it, without what the source leaves empty."""
@@ -150,12 +150,12 @@ class Project:
         return {name: value for name, value in row.items() if value}
 
     def _attributes(self, serial: str) -> dict[str, Any]:
-        found = self._everything(f"/devices/{quote(serial, safe='')}/attributes", _List[_Attribute])
+        found = self._all(f"/devices/{quote(serial, safe='')}/attributes", _List[_Attribute])
         return {_name(item): state["value"] for item in found if (state := item.get("state"))}
 
     def _get(self, path: str, shape: type[_List[_Record]], number: int) -> _List[_Record]:
         params = {"page": number, "per_page": _PER_PAGE}
-        reply = importing.patient(lambda: self._http.get(self.name + path, params=params))
+        reply = importing.with_retries(lambda: self._http.get(self.name + path, params=params))
         return importing.require(reply, path, _ABOUT, shape)
 
 
@@ -171,9 +171,9 @@ def _hardware(version: Any) -> str | None:
 def _software(device: _Device) -> dict[str, str] | None:
     """The software that ran last, from its newer form, with the revision that only the older one has."""
     release, version = device.get("last_seen_release") or {}, device.get("last_seen_software_version") or {}
-    found = {
+    members = {
         "type": (version.get("software_type") or {}).get("name"),
         "version": version.get("version") or release.get("version"),
         "build": release.get("revision"),
     }
-    return {name: text for name, text in found.items() if text} or None
+    return {name: text for name, text in members.items() if text} or None

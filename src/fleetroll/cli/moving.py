@@ -1,8 +1,7 @@
 """`fleetroll migrate` and `fleetroll copy`: the database itself, at rest or on its server. `main` does the work."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -11,7 +10,7 @@ from fleetroll.cli import output
 from fleetroll.cli.failures import ended_by_refusal
 from fleetroll.cli.maintenance import data_option, database_option
 from fleetroll.cli.output import Column
-from fleetroll.cli.parts import Load
+from fleetroll.cli.parts import Load, Upgrade
 
 _TABLES = (Column("TABLE", "table"), Column("ROWS", "rows"), Column("SHA-256", "checksum"))
 _STEPS = (Column("SCHEMA", "number"), Column("STEP", "name"))
@@ -26,20 +25,21 @@ def migrate_command(load: Load) -> click.Command:
     def run(data: Path, database: str | None, dry_run: bool, as_json: bool) -> None:
         with ended_by_refusal():
             moving = load().moving
-            found, steps = moving.steps(data, database)
-            _show_plan(found, [{"number": step.number, "name": step.name} for step in steps], as_json)
-            if steps and not dry_run:
+            upgrade = moving.upgrade_of(data, database)
+            _show_plan(upgrade, as_json=as_json)
+            if upgrade.steps and not dry_run:
                 moving.migrate(data, database)
-                output.note(f"It has schema {steps[-1].number} now.")
+                output.note(f"It has schema {upgrade.steps[-1].number} now.")
 
     return run
 
 
-def _show_plan(found: int, steps: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+def _show_plan(upgrade: Upgrade, *, as_json: bool) -> None:
+    steps = [{"number": step.number, "name": step.name} for step in upgrade.steps]
     if as_json:
-        output.raw(msgspec.json.encode({"schema": found, "steps": steps}))
+        output.raw(msgspec.json.encode({"schema": upgrade.schema, "steps": steps}))
         return
-    click.echo(f"The database has schema {found}." if found else "The database is empty.")
+    click.echo(f"The database has schema {upgrade.schema}." if upgrade.schema else "The database is empty.")
     if steps:
         output.table(_STEPS, steps)
     else:
@@ -60,11 +60,11 @@ def copy_command(load: Load) -> click.Command:
         with ended_by_refusal(), output.progress("Copying", None) as advance:
             progress.advance = advance
             tables = load().moving.copy(source, target, progress)
-        shown = [{"table": one.table, "rows": one.rows, "checksum": one.checksum} for one in tables]
+        rows = [{"table": table.table, "rows": table.rows, "checksum": table.checksum} for table in tables]
         if as_json:
-            output.raw(msgspec.json.encode({"tables": shown}))
+            output.raw(msgspec.json.encode({"tables": rows}))
         else:
-            output.table(_TABLES, ({**one, "checksum": one["checksum"][:16]} for one in shown))
+            output.table(_TABLES, ({**row, "checksum": row["checksum"][:16]} for row in rows))
         output.note("Both sides are the same. Give the new server the same server.key, or FLEETROLL_SERVER_KEY.")
 
     return run

@@ -7,7 +7,7 @@ import click
 from msgspec import Struct
 
 from fleetroll.cli import changes, output
-from fleetroll.cli.changing import given, merge_option, required
+from fleetroll.cli.change_options import merge_option, optional_changes, required_changes
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
 from fleetroll.cli.output import Column, as_json, show
 
@@ -55,7 +55,7 @@ def named(noun: str, label: str, about: str, words: Words, columns: Sequence[Col
     @as_json
     @connected
     def create(client: "Client", name: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool) -> None:
-        members = _without_numbers(changes.created(_settable(given(changed, merge, ()).merge)))
+        members = _without_numbers(changes.created(_settable(optional_changes(changed, merge, ()).merge)))
         show(client.call("POST", target, body={**members, label: name}), as_json)
 
     @group.command("set", help=f"Change {words.one}.", epilog=syntax)
@@ -65,7 +65,7 @@ def named(noun: str, label: str, about: str, words: Words, columns: Sequence[Col
     @as_json
     @connected
     def change(client: "Client", name: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool) -> None:
-        show(client.patch(path(segment, name), _settable(required(changed, merge, ()).merge)), as_json)
+        show(client.patch(path(segment, name), _settable(required_changes(changed, merge, ()).merge)), as_json)
 
     @group.command("delete", help=f"Delete {words.one}{words.deleted}.")
     @name_argument

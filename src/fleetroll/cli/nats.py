@@ -27,8 +27,8 @@ def status(client: "Client", as_json: bool) -> None:
     if as_json:
         output.raw(reply.content)
         return
-    found = reply.json()
-    output.record({"broker": found["broker"], "urls": ", ".join(found["urls"])})
+    broker = reply.json()
+    output.record({"broker": broker["broker"], "urls": ", ".join(broker["urls"])})
 
 
 @group.command("setup", help="Print the configuration that a NATS cluster needs for `serve --nats URL`.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fleetroll.cli import changes, output
-from fleetroll.cli.changing import given, merge_option
+from fleetroll.cli.change_options import merge_option, optional_changes
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
 from fleetroll.cli.output import Column, as_json, show
 
@@ -76,8 +76,8 @@ def get(client: "Client", slug: str, as_json: bool) -> None:
 def create(
     client: "Client", /, slug: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool, **options: Any
 ) -> None:
-    members = changes.created(given(changed, merge, ()).merge)
-    show(client.call("POST", _ORGANIZATIONS, body={**members, **_said(options), "slug": slug}), as_json)
+    members = changes.created(optional_changes(changed, merge, ()).merge)
+    show(client.call("POST", _ORGANIZATIONS, body={**members, **_without_none(options), "slug": slug}), as_json)
 
 
 @group.command("set", help="Change an organization; quotas that are not given stay.", epilog=_SYNTAX)
@@ -92,13 +92,13 @@ def create(
 def change(
     client: "Client", /, slug: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool, **options: Any
 ) -> None:
-    wanted = {**given(changed, merge, ()).merge, **_said(options)}
-    if not wanted:
+    members = {**optional_changes(changed, merge, ()).merge, **_without_none(options)}
+    if not members:
         raise click.UsageError("Say what to change: MEMBER=VALUE, --merge, --name, --disable, --enable or --quota.")
-    show(client.patch(path("organizations", slug), wanted), as_json)
+    show(client.patch(path("organizations", slug), members), as_json)
 
 
-def _said(options: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(options: Mapping[str, Any]) -> dict[str, Any]:
     return {member: value for member, value in options.items() if value is not None}
 
 

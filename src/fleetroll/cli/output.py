@@ -80,7 +80,7 @@ def long_table(columns: Sequence[Column], pages: Iterable[Iterable[Mapping[str, 
     from fleetroll.cli import drawing  # noqa: PLC0415  # rich takes as long as a whole `fleetroll --help`
 
     drawing.table(
-        [(column.title, column.most) for column in columns],
+        [drawing.Heading(column.title, column.most) for column in columns],
         ([[column.cell(record) for column in columns] for record in page] for page in pages),
     )
 
@@ -110,17 +110,19 @@ def page(reply: "httpx.Response", member: str, columns: Sequence[Column], as_jso
     if as_json:
         raw(reply.content)
         return
-    found = reply.json()
-    table(columns, found[member])
-    if found["next_cursor"] is not None:
+    content = reply.json()
+    table(columns, content[member])
+    if content["next_cursor"] is not None:
         note(more)
 
 
 def listing(pages: Iterable["httpx.Response"], member: str, columns: Sequence[Column], as_json: bool) -> None:
     """Print a whole list that comes in pages: as one table, or as the one page that it would be."""
     if as_json:
-        found = [item for page in pages for item in items(page, member)]
-        raw(msgspec.json.encode({member: found, "next_cursor": None}))
+        records: list[msgspec.Raw] = []
+        for page in pages:
+            records += items(page, member)
+        raw(msgspec.json.encode({member: records, "next_cursor": None}))
     else:
         long_table(columns, (page.json()[member] for page in pages))
 
@@ -130,7 +132,7 @@ def items(page: "httpx.Response", member: str) -> list[msgspec.Raw]:
     return msgspec.json.decode(msgspec.json.decode(page.content, type=dict[str, msgspec.Raw])[member], type=_ITEMS)
 
 
-def outcomes(counts: Mapping[str, int], dry_run: bool) -> None:
+def outcomes(counts: Mapping[str, int], *, dry_run: bool) -> None:
     """Print how many rows had which outcome."""
     if dry_run:
         click.echo("Dry run: nothing was changed.")
@@ -163,7 +165,7 @@ def progress(label: str, total: int | None, *, of_bytes: bool = False) -> Iterat
         return
     from fleetroll.cli import drawing  # noqa: PLC0415  # as above
 
-    with drawing.bar(label, total, of_bytes) as advance:
+    with drawing.bar(label, total, of_bytes=of_bytes) as advance:
         yield advance
 
 

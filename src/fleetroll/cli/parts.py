@@ -15,11 +15,31 @@ Examine = Callable[[Path, str | None, str | None], Report]
 Recover = Callable[[Path, str | None, str | None], str]
 
 
+class UpgradeStep(Protocol):
+    """A step of an upgrade; `number` is that of the schema after it."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+class Upgrade(Protocol):
+    """The number of a database's schema, and the steps that this release would take."""
+
+    @property
+    def schema(self) -> int: ...
+
+    @property
+    def steps(self) -> Sequence[UpgradeStep]: ...
+
+
 class Moving(Protocol):
     """A database at rest: in PostgreSQL at the URL `database`, or else in `data`. Each method raises Refused."""
 
-    def steps(self, data: Path, database: str | None) -> tuple[int, Sequence[Any]]:
-        """The number of the schema, and the steps that this release would take."""
+    def upgrade_of(self, data: Path, database: str | None) -> Upgrade:
+        """How this release would upgrade it."""
 
     def migrate(self, data: Path, database: str | None) -> None: ...
 

@@ -147,9 +147,9 @@ def command(load: Load) -> click.Command:
     """The command around the function that runs a server."""
 
     @click.pass_context
-    def run(context: click.Context, /, **given: Any) -> None:
+    def run(context: click.Context, /, **values: Any) -> None:
         try:
-            config = _config(given)
+            config = _config(values)
         except ConfigError as problem:
             click.echo(f"fleetroll: {problem}", err=True)
             context.exit(ServeExit.CONFIG)
@@ -165,20 +165,20 @@ def command(load: Load) -> click.Command:
     )
 
 
-def _config(given: dict[str, Any]) -> Config:
+def _config(values: dict[str, Any]) -> Config:
     """What was given, by the names of options, as the configuration: most are its fields' names. Raises ConfigError."""
-    host, port = address(given.pop("http"), "--http")
-    est, public_url = given.pop("est"), given.pop("public_url")
+    host, port = address(values.pop("http"), "--http")
+    est, public_url = values.pop("est"), values.pop("public_url")
     return Config(
         host=host,
         port=port,
         public_url=url(public_url, "--public-url") if public_url else None,
         est=address(est, "--est") if est else None,
-        est_names=tuple(host_name(text, "--est-name") for text in given.pop("est_name")),
-        trusted_proxies=tuple(network(text, "--trusted-proxy") for text in given.pop("trusted_proxy")),
-        cors_origins=tuple(origin(text, "--cors") for text in given.pop("cors")),
-        disabled_dialects=given.pop("disable"),
-        admin_key=secret(given.pop("admin_key"), "FLEETROLL_ADMIN_KEY"),
-        server_key=secret(given.pop("server_key"), "FLEETROLL_SERVER_KEY"),
-        **given,
+        est_names=tuple(host_name(text, "--est-name") for text in values.pop("est_name")),
+        trusted_proxies=tuple(network(text, "--trusted-proxy") for text in values.pop("trusted_proxy")),
+        cors_origins=tuple(origin(text, "--cors") for text in values.pop("cors")),
+        disabled_dialects=values.pop("disable"),
+        admin_key=secret(values.pop("admin_key"), "FLEETROLL_ADMIN_KEY"),
+        server_key=secret(values.pop("server_key"), "FLEETROLL_SERVER_KEY"),
+        **values,
     )

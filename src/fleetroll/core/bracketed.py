@@ -50,39 +50,39 @@ Make = Callable[[FilterField, str], Filter | None]
 
 def parse(expressions: Iterable[str], fields: Fields) -> Filter | None:
     """The filter that all of the expressions make together; None if that is no restriction. Raises Fault invalid."""
-    given = list(expressions)
-    if sum(map(len, given)) > limits.MAX_FILTER or len(given) > limits.MAX_PREDICATES:
+    texts = list(expressions)
+    if sum(map(len, texts)) > limits.MAX_FILTER or len(texts) > limits.MAX_PREDICATES:
         message = f"A filter must have at most {limits.MAX_PREDICATES} parts and {limits.MAX_FILTER} characters."
         raise invalid("invalid_filter", message, "filter")
-    return every(*(_parse(expression, fields) for expression in given))
+    return every(*(_parse(expression, fields) for expression in texts))
 
 
-def page_size(given: Sequence[str]) -> int:
+def page_size(values: Sequence[str]) -> int:
     """The last value counts. One that is not a number counts as absent; zero or less gives the vendor's short page."""
-    text = given[-1] if given else ""
+    text = values[-1] if values else ""
     if not _NUMBER.fullmatch(text):
         return _DEFAULT_PAGE
     return min(int(text), limits.MAX_PAGE) if int(text) > 0 else _SHORT_PAGE
 
 
 def _parse(expression: str, fields: Fields) -> Filter | None:
-    name, opened, rest = expression.partition("[")
+    field_name, opened, rest = expression.partition("[")
     word, closed, value = rest.partition("]")
-    field = fields.get(name)
+    field = fields.get(field_name)
     if not opened or not closed or field is None:
         return None
-    known = operator(field.kind, word)
-    if known is None:
-        message = f"invalid filter operand '{brief(word)}' for field '{name}' of type {field.kind.value}"
+    name = operator(field.kind, word)
+    if name is None:
+        message = f"invalid filter operand '{brief(word)}' for field '{field_name}' of type {field.kind.value}"
         raise invalid("invalid_filter", message, "filter")
     value = value[1:] if value[:1] in {":", "="} else value
-    return compare(field, known, unquote(value) if field.kind is Kind.DOCUMENT else value)
+    return compare(field, name, unquote(value) if field.kind is Kind.DOCUMENT else value)
 
 
 def operator(kind: Kind, word: str) -> str | None:
     """The canonical (first) name of the operator called `word`, in any case; None if such fields have none."""
-    found = _OPERATORS[kind].get(word.lower())
-    return None if found is None else found.name
+    known = _OPERATORS[kind].get(word.lower())
+    return None if known is None else known.name
 
 
 def compare(field: FilterField, operator: str, value: str) -> Filter | None:
@@ -109,9 +109,11 @@ def _contains_folded(field: FilterField, value: str) -> Filter:
     return _or_absent(field, value, Comparison(field.name, Operator.CONTAINS, Folded(fold(value))))
 
 
-def _or_absent(field: FilterField, value: str, found: Comparison) -> Filter:
+def _or_absent(field: FilterField, value: str, comparison: Comparison) -> Filter:
     """What finds an empty optional text also finds an absent one."""
-    return found if value or not field.optional else Or((found, Not(Comparison(field.name, Operator.EXISTS, None))))
+    if value or not field.optional:
+        return comparison
+    return Or((comparison, Not(Comparison(field.name, Operator.EXISTS, None))))
 
 
 def _has(field: FilterField, value: str) -> Filter:
@@ -136,8 +138,8 @@ def _one_of(make: Callable[[FilterField, str], Filter], *, negated: bool = False
             raise invalid("invalid_filter", message, "filter")
         if not parts:
             return None
-        found = parts[0] if len(parts) == 1 else Or(parts)
-        return Not(found) if negated else found
+        any_value = parts[0] if len(parts) == 1 else Or(parts)
+        return Not(any_value) if negated else any_value
 
     return build
 
@@ -149,11 +151,11 @@ def _at(operator: Operator) -> Make:
 def _time(value: str) -> int:
     if value.lower() == "now":
         return _NOW
-    found = parse_iso(value)
-    if found is None:
+    instant = parse_iso(value)
+    if instant is None:
         message = f"A time in a filter must be ISO 8601, such as 2024-01-01T00:00:00Z, not {brief(value)}."
         raise invalid("invalid_time", message, "filter")
-    return found
+    return instant
 
 
 def _json(field: FilterField, value: str) -> Filter:
@@ -168,7 +170,11 @@ class _Operator(Struct, frozen=True):
 
 def _named(makes: Mapping[str, Make]) -> dict[str, _Operator]:
     """The operators by each of their names, which are separated by spaces; the first is canonical."""
-    return {name: _Operator(names.split()[0], make) for names, make in makes.items() for name in names.split()}
+    operators = {}
+    for names, make in makes.items():
+        spellings = names.split()
+        operators.update(dict.fromkeys(spellings, _Operator(spellings[0], make)))
+    return operators
 
 
 _OPERATORS: dict[Kind, dict[str, _Operator]] = {

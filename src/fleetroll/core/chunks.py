@@ -7,6 +7,7 @@ byte first. Pure: what has arrived so far is an argument.
 """
 
 import binascii
+import re
 
 from msgspec import Struct
 
@@ -14,7 +15,8 @@ from fleetroll.core import limits
 
 _CRC_AT_END, _MORE, _CONTINUES = 0x08, 0x40, 0x80
 _CRC_SIZE = 2
-_MOST_VARINT = 5
+_MOST_VARINT = 5  # bytes, for 32 bits
+_DIGITS = re.compile(rb"[0-9]+")
 
 
 class Partial(Struct, frozen=True):
@@ -48,17 +50,20 @@ def feed(partial: Partial | None, chunk: bytes) -> Step:
 
 def _begin(chunk: bytes) -> Step:
     header, rest = chunk[0], chunk[1:]
-    at_end, more = header & _CRC_AT_END, header & _MORE
     length = None
-    if more:
+    if header & _MORE:
         length, rest = _varint(rest)
         if length is None or length > limits.MAX_MESSAGE:
             return Step(lost=True)
-    checksum = None if at_end else rest[:_CRC_SIZE]
-    data = rest if at_end else rest[_CRC_SIZE:]
+    if header & _CRC_AT_END:
+        checksum, data = None, rest
+    else:
+        checksum, data = rest[:_CRC_SIZE], rest[_CRC_SIZE:]
     if length is None:
         return _finish(data, checksum)
-    return Step(partial=Partial(length, data, checksum)) if len(data) <= length + _CRC_SIZE else Step(lost=True)
+    if len(data) > length + _CRC_SIZE:
+        return Step(lost=True)
+    return Step(partial=Partial(length, data, checksum))
 
 
 def _continue(partial: Partial | None, chunk: bytes) -> Step:
@@ -70,15 +75,15 @@ def _continue(partial: Partial | None, chunk: bytes) -> Step:
         return Step(lost=True)
     if chunk[0] & _MORE:
         return Step(partial=Partial(partial.length, whole, partial.checksum))
-    found = _finish(whole, partial.checksum)
-    return found if found.message is not None and len(found.message) == partial.length else Step(lost=True)
+    step = _finish(whole, partial.checksum)
+    return step if step.message is not None and len(step.message) == partial.length else Step(lost=True)
 
 
 def _finish(data: bytes, checksum: bytes | None) -> Step:
     if checksum is None:
         data, checksum = data[:-_CRC_SIZE], data[-_CRC_SIZE:]
-    sound = len(checksum) == _CRC_SIZE and binascii.crc_hqx(data, 0) == int.from_bytes(checksum, "little")
-    return Step(message=data) if sound and data else Step(lost=True)
+    is_sound = len(checksum) == _CRC_SIZE and binascii.crc_hqx(data, 0) == int.from_bytes(checksum, "little")
+    return Step(message=data) if is_sound and data else Step(lost=True)
 
 
 def _varint(data: bytes) -> tuple[int | None, bytes]:
@@ -102,9 +107,9 @@ def parts(body: bytes) -> list[bytes]:
     boundary = body.partition(b"\n")[0].strip()
     if not boundary.startswith(b"--"):
         return []
-    found: list[bytes] = []
+    contents: list[bytes] = []
     position = len(boundary)
-    while len(found) <= limits.MAX_CHUNKS and not body.startswith(b"--", position):
+    while len(contents) <= limits.MAX_CHUNKS and not body.startswith(b"--", position):
         blank = body.find(b"\r\n\r\n", position)
         head, begin = (body[position:blank], blank + 4) if blank >= 0 else (body[position:], len(body))
         length = _length(head)
@@ -112,17 +117,17 @@ def parts(body: bytes) -> list[bytes]:
         content = body[begin : end if end >= 0 else None] if length is None else body[begin : begin + length]
         if end < 0:
             last = content or body[position:].strip()
-            return [*found, last] if last else found
-        found.append(content)
+            return [*contents, last] if last else contents
+        contents.append(content)
         position = end + 2 + len(boundary)
-    return found
+    return contents
 
 
 def _length(head: bytes) -> int | None:
     """The `Content-Length` among headers, which need not be on lines of their own."""
     _, _, value = head.lower().partition(b"content-length:")
-    digits = value.strip()[: len(value.strip()) - len(value.strip().lstrip(b"0123456789"))]
-    return int(digits) if 0 < len(digits) < 10 else None
+    digits = _DIGITS.match(value.strip())
+    return int(digits[0]) if digits and len(digits[0]) < 10 else None
 
 
 def contents(body: bytes, *, encoded: bool, multipart: bool) -> list[bytes]:

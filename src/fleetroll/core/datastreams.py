@@ -16,39 +16,39 @@ _NUMERIC = frozenset({DatastreamKind.INTEGER, DatastreamKind.DOUBLE, DatastreamK
 _TRUTHS = {"true": True, "false": False}
 
 
-def value(kind: DatastreamKind | None, metric_type: str | None, given: Sequence[Any]) -> Any:
+def parse(kind: DatastreamKind | None, metric_type: str | None, parts: Sequence[Any]) -> Any:
     """The value that a device means by what it gives for one datastream: texts, numbers, or a list of two of them.
 
     Without a kind the type of the metric decides, and without that the text itself. Raises Fault invalid `wrong_type`.
     """
-    if kind is DatastreamKind.LOCATION or (kind is None and len(given) > 1):
-        return [_kept(_number(part)) for part in _pair(given)]
-    if len(given) != 1:
+    if kind is DatastreamKind.LOCATION or (kind is None and len(parts) > 1):
+        return [_storable(_number(part)) for part in _pair(parts)]
+    if len(parts) != 1:
         raise _mismatch()
-    (one,) = given
+    (part,) = parts
     if kind in _NUMERIC:
-        return _number(one) if kind is DatastreamKind.DOUBLE else _whole(one)
+        return _number(part) if kind is DatastreamKind.DOUBLE else _whole(part)
     if kind is DatastreamKind.STRING or metric_type == "string":
-        return one if isinstance(one, str) else _text(one)
-    return _untyped(metric_type, one)
+        return part if isinstance(part, str) else _text(part)
+    return _untyped(metric_type, part)
 
 
-def bounded(kind: DatastreamKind | None, found: Any, least: float | None, most: float | None) -> Any:
+def clamped(kind: DatastreamKind | None, value: Any, least: float | None, most: float | None) -> Any:
     """The value; a number outside its datastream's bounds becomes the nearest bound, or whole number within."""
-    if kind not in _NUMERIC or not _can_be_kept(found):
-        return found  # what cannot be stored is left to be refused, not clamped to a bound that can be
-    if least is not None and found < least:
+    if kind not in _NUMERIC or not _is_storable(value):
+        return value  # what cannot be stored is left to be refused, not clamped to a bound that can be
+    if least is not None and value < least:
         return least if kind is DatastreamKind.DOUBLE else ceil(least)
-    if most is not None and found > most:
+    if most is not None and value > most:
         return most if kind is DatastreamKind.DOUBLE else floor(most)
-    return found
+    return value
 
 
-def _can_be_kept(found: Any) -> bool:
-    return isfinite(found) if isinstance(found, float) else bool(limits.MIN_INTEGER <= found <= limits.MAX_INTEGER)
+def _is_storable(value: Any) -> bool:
+    return isfinite(value) if isinstance(value, float) else bool(limits.MIN_INTEGER <= value <= limits.MAX_INTEGER)
 
 
-def has_room(kind: DatastreamKind | None, least: float | None, most: float | None) -> bool:
+def has_values(kind: DatastreamKind | None, least: float | None, most: float | None) -> bool:
     """Whether a datastream that takes whole numbers alone has one within its bounds."""
     if kind not in _NUMERIC or kind is DatastreamKind.DOUBLE:
         return True
@@ -57,115 +57,115 @@ def has_room(kind: DatastreamKind | None, least: float | None, most: float | Non
     return lowest <= highest
 
 
-def default(part: Datastream, metric_type: str) -> str | float | None:
+def default(stream: Datastream, metric_type: str) -> str | float | None:
     """The default of a datastream in its stored form. Raises Fault invalid for what no device could report there."""
-    if part.default is None:
+    if stream.default is None:
         return None
-    if part.kind is DatastreamKind.STRING:
-        found: Any = plain(part.kind, part.default)
+    if stream.kind is DatastreamKind.STRING:
+        value: Any = as_text(stream.kind, stream.default)
     else:
-        found = value(part.kind, metric_type, [part.default])
-    readings.check({"default": metric_type}, "default", found)
-    if bounded(part.kind, found, part.min, part.max) != found:
+        value = parse(stream.kind, metric_type, [stream.default])
+    readings.check({"default": metric_type}, "default", value)
+    if clamped(stream.kind, value, stream.min, stream.max) != value:
         raise _mismatch()
-    return found if isinstance(found, str) else float(found)
+    return value if isinstance(value, str) else float(value)
 
 
-def check(kind: DatastreamKind, found: Any) -> None:
+def check(kind: DatastreamKind, value: Any) -> None:
     """Raises Fault invalid `wrong_type` for a value that, unconverted, does not fit a datastream of this kind."""
-    if not _FITS[kind](found):
+    if not _FITS[kind](value):
         raise _mismatch()
 
 
-def _is_number(found: Any) -> bool:
-    return type(found) in {int, float}
+def _is_number(value: Any) -> bool:
+    return type(value) in {int, float}
 
 
-def _is_whole(found: Any) -> bool:
-    return type(found) is int or (type(found) is float and found.is_integer())
+def _is_whole(value: Any) -> bool:
+    return type(value) is int or (type(value) is float and value.is_integer())
 
 
-def _is_location(found: Any) -> bool:
-    return isinstance(found, list) and len(found) == 2 and all(map(_is_number, found))
+def _is_location(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
 
 
 _FITS: dict[DatastreamKind, Callable[[Any], bool]] = {
     DatastreamKind.INTEGER: _is_whole,
     DatastreamKind.DOUBLE: _is_number,
     DatastreamKind.ENUM: _is_whole,
-    DatastreamKind.STRING: lambda found: isinstance(found, str),
+    DatastreamKind.STRING: lambda value: isinstance(value, str),
     DatastreamKind.LOCATION: _is_location,
 }
 assert _FITS.keys() == set(DatastreamKind)
 
 
-def _pair(given: Sequence[Any]) -> Sequence[Any]:
-    parts = given[0] if len(given) == 1 and isinstance(given[0], list) else given
+def _pair(parts: Sequence[Any]) -> Sequence[Any]:
+    parts = parts[0] if len(parts) == 1 and isinstance(parts[0], list) else parts
     if len(parts) != 2:
         raise _mismatch()
     return parts
 
 
-def _number(given: Any) -> Any:
-    if _is_number(given):
-        return given
-    if not isinstance(given, str) or not _NUMBER.fullmatch(given):
+def _number(value: Any) -> Any:
+    if _is_number(value):
+        return value
+    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
         raise _mismatch()
-    return int(given) if _WHOLE.fullmatch(given) else float(given)
+    return int(value) if _WHOLE.fullmatch(value) else float(value)
 
 
-def _kept(found: Any) -> Any:
-    """One number of a pair, which `bounded` leaves alone. Raises Fault invalid `wrong_type` if it cannot be stored."""
-    if not documents.can_hold(found):
+def _storable(value: Any) -> Any:
+    """One number of a pair, which `clamped` leaves alone. Raises Fault invalid `wrong_type` if it cannot be stored."""
+    if not documents.can_hold(value):
         raise _mismatch()
-    return found
+    return value
 
 
-def _whole(given: Any) -> int:
-    found = _number(given)
-    if isinstance(found, float) and not found.is_integer():
+def _whole(value: Any) -> int:
+    number = _number(value)
+    if isinstance(number, float) and not number.is_integer():
         raise _mismatch()
-    return int(found)
+    return int(number)
 
 
-def _text(given: Any) -> str:
-    if isinstance(given, bool) or not isinstance(given, int | float):
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise _mismatch()
-    return repr(given)
+    return repr(value)
 
 
-def _untyped(metric_type: str | None, given: Any) -> Any:
-    if not isinstance(given, str):
-        return given
+def _untyped(metric_type: str | None, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
     if metric_type == "boolean":
-        return _TRUTHS.get(given, given)
-    if metric_type == "number" or (metric_type is None and _NUMBER.fullmatch(given)):
-        return _number(given)
-    return given
+        return _TRUTHS.get(value, value)
+    if metric_type == "number" or (metric_type is None and _NUMBER.fullmatch(value)):
+        return _number(value)
+    return value
 
 
-def plain(kind: DatastreamKind | None, found: Any) -> str:
+def as_text(kind: DatastreamKind | None, value: Any) -> str:
     """A value as bare text, or as JSON if it is no number or text. A fraction has five decimals, or all it needs."""
-    if isinstance(found, str):
-        return found
-    if isinstance(found, bool | list | dict):
-        return documents.encode(shown(kind, found), "value").decode()
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | list | dict):
+        return documents.encode(as_json(kind, value), "value").decode()
     if kind is not DatastreamKind.DOUBLE:
-        return repr(shown(kind, found))
-    whole, point, fraction = repr(float(found)).partition(".")
+        return repr(as_json(kind, value))
+    whole, point, fraction = repr(float(value)).partition(".")
     return f"{whole}.{fraction:0<{_DECIMALS}}" if point and "e" not in fraction else f"{whole}{point}{fraction}"
 
 
-def shown(kind: DatastreamKind | None, found: Any) -> Any:
+def as_json(kind: DatastreamKind | None, value: Any) -> Any:
     """A value as JSON: the numbers of DOUBLE and LOCATION are floats, whole numbers of all others are integers.
 
     A value of another type, from a time when its datastream or the device's template was another, is left as it is.
     """
-    if kind is DatastreamKind.LOCATION and _is_location(found):
-        return [float(part) for part in found]
+    if kind is DatastreamKind.LOCATION and _is_location(value):
+        return [float(part) for part in value]
     if kind is DatastreamKind.DOUBLE:
-        return float(found) if type(found) is int else found
-    return int(found) if isinstance(found, float) and found.is_integer() else found
+        return float(value) if type(value) is int else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _mismatch() -> Fault:

@@ -4,6 +4,7 @@ Its settings are plain values; what they lead to is in `service.enrollment`.
 """
 
 import enum
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -142,10 +143,17 @@ def label(path: str, dms: str) -> str:
     return f"{path}{SEPARATOR}{dms}" if path else dms
 
 
-def parse_label(text: str) -> tuple[str, str]:
+class Label(NamedTuple):
     """The organization's path below the root, empty for the root itself, and the name of the DMS."""
+
+    path: str
+    dms: str
+
+
+def parse_label(text: str) -> Label:
+    """Inverse of `label`."""
     path, _, dms = text.rpartition(SEPARATOR)
-    return path, dms
+    return Label(path, dms)
 
 
 def check(settings: Settings) -> None:

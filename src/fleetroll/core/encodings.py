@@ -25,8 +25,8 @@ def certificate(text: str | bytes) -> bytes:
     """The DER of the first certificate in PEM, whatever is before it. Raises Fault invalid `invalid_certificate`."""
     raw = text.encode() if isinstance(text, str) else text
     start = raw.find(_BEGINS)
-    found = _PEM.match(raw[start : start + 2 * limits.MAX_CERTIFICATE]) if start >= 0 else None
-    der = _decoded(found[2]) if found else None
+    match = _PEM.match(raw[start : start + 2 * limits.MAX_CERTIFICATE]) if start >= 0 else None
+    der = _decoded(match[2]) if match else None
     if der is None:
         raise invalid("invalid_certificate", "certificate must be a certificate in PEM.", "certificate")
     return der
@@ -34,10 +34,10 @@ def certificate(text: str | bytes) -> bytes:
 
 def chain(text: bytes) -> list[bytes]:
     """The DER of every certificate in PEM, in its order. Raises Fault invalid `invalid_certificate`."""
-    found = [_decoded(one[2]) for one in _PEM.finditer(text) if one[1] == _CERTIFICATE.encode()]
-    if not found or None in found:
+    certificates = [_decoded(block[2]) for block in _PEM.finditer(text) if block[1] == _CERTIFICATE.encode()]
+    if not certificates or None in certificates:
         raise invalid("invalid_certificate", "There must be a certificate in PEM.")
-    return [der for der in found if der]
+    return [der for der in certificates if der]
 
 
 def est(der: bytes) -> bytes:
@@ -47,8 +47,8 @@ def est(der: bytes) -> bytes:
 
 def from_est(body: bytes) -> bytes:
     """The DER of a request: base64, in lines or not, and with PEM armour or without. Raises Fault invalid."""
-    found = _PEM.fullmatch(body)
-    der = _decoded(found[2] if found else body)
+    match = _PEM.fullmatch(body)
+    der = _decoded(match[2] if match else body)
     if not der:
         raise invalid("invalid_request", "The body must be the base64 of a certificate request in DER.")
     return der

@@ -4,7 +4,7 @@ The only module below the dialects that knows vendors by name.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from fleetroll.core import documents, limits, names
 from fleetroll.core.documents import EMPTY, Document
@@ -14,19 +14,19 @@ from fleetroll.core.messages import DEFAULT_ENVIRONMENT, is_environment
 _DESCRIPTION = "memfault", "description"
 _ENVIRONMENT = "relay", "env"
 _PROPERTIES = "blynk", "properties"
-_ICONS = "lamassu"
+_ICON_VENDOR = "lamassu"
 
 
-def of(given: Mapping[str, Any]) -> Document:
+def of(vendors: Mapping[str, Any]) -> Document:
     """The extras that somebody gives as a whole. Raises Fault invalid for what no API could show."""
-    for vendor, members in given.items():
+    for vendor, members in vendors.items():
         for name, value in _object(members, f"extras.{vendor}").items():
             check = _CHECKS.get((vendor, name))
             if check is None:
                 known = ", ".join(map(".".join, _CHECKS))
                 raise _refused(f"extras.{vendor}.{name}", f"is unknown; known extras are {known}")
             check(value, f"extras.{vendor}.{name}")
-    return documents.of(given, "extras")
+    return documents.of(vendors, "extras")
 
 
 def _text(value: object, field: str) -> None:
@@ -59,8 +59,8 @@ _CHECKS: Mapping[tuple[str, str], Callable[[object, str], None]] = {
     _DESCRIPTION: _text,
     _ENVIRONMENT: _mode,
     _PROPERTIES: _displays,
-    (_ICONS, "icon"): _line,
-    (_ICONS, "icon_color"): _line,
+    (_ICON_VENDOR, "icon"): _line,
+    (_ICON_VENDOR, "icon_color"): _line,
 }
 
 
@@ -99,17 +99,24 @@ def with_display_property(extras: Document, pin: str, name: str, value: str) -> 
     return _with_member(extras, *_PROPERTIES, {**properties, pin: {**properties.get(pin, {}), name: value}})
 
 
-def icons(extras: Document) -> tuple[str, str]:
-    """The icon and its color, each "" if there is none."""
+class Icon(NamedTuple):
+    """The name of an icon and its color, each "" if there is none."""
+
+    name: str = ""
+    color: str = ""
+
+
+def icon(extras: Document) -> Icon:
+    """The icon, empty if there is none."""
     if extras == EMPTY:
-        return "", ""
-    shown = documents.load(extras).get(_ICONS, {})
-    return shown.get("icon", ""), shown.get("icon_color", "")
+        return Icon()
+    members = documents.load(extras).get(_ICON_VENDOR, {})
+    return Icon(members.get("icon", ""), members.get("icon_color", ""))
 
 
-def of_icons(icon: str, color: str) -> Document:
+def of_icon(name: str, color: str) -> Document:
     """The extras of a new device with an icon and its color, or without either."""
-    return documents.of({_ICONS: {"icon": icon, "icon_color": color}}, "icon") if icon or color else EMPTY
+    return documents.of({_ICON_VENDOR: {"icon": name, "icon_color": color}}, "icon") if name or color else EMPTY
 
 
 def _member(extras: Document, vendor: str, name: str) -> Any:

@@ -61,8 +61,8 @@ def device_filter(text: str) -> Filter | None:
 
     An owner's address is looked for in its stored form, however it is written.
     """
-    wanted = parse_filter(text, DEVICE_FIELDS)
-    return None if wanted is None else _each(wanted, _stored_value)
+    filter = parse_filter(text, DEVICE_FIELDS)
+    return None if filter is None else _with_values(filter, _stored_value)
 
 
 _EVENT = (
@@ -94,23 +94,23 @@ def reader(device: Device) -> Read:
     return read
 
 
-def canonical(wanted: Filter) -> Filter:
+def canonical(filter: Filter) -> Filter:
     """The same filter with identifiers in the form in which `reader` shows them, as `matches` needs it."""
-    return _each(wanted, canonical_value)
+    return _with_values(filter, canonical_value)
 
 
-def _each(wanted: Filter, value: Callable[[Comparison], Value]) -> Filter:
+def _with_values(filter: Filter, new_value: Callable[[Comparison], Value]) -> Filter:
     """The same filter with another value in each of its comparisons."""
-    match wanted:
+    match filter:
         case And():
-            return And(tuple(_each(part, value) for part in wanted.parts))
+            return And(tuple(_with_values(part, new_value) for part in filter.parts))
         case Or():
-            return Or(tuple(_each(part, value) for part in wanted.parts))
+            return Or(tuple(_with_values(part, new_value) for part in filter.parts))
         case Not():
-            return Not(_each(wanted.part, value))
+            return Not(_with_values(filter.part, new_value))
         case Comparison():
-            return structs.replace(wanted, value=value(wanted))
-    return wanted
+            return structs.replace(filter, value=new_value(filter))
+    return filter
 
 
 def _stored_value(comparison: Comparison) -> Value:
@@ -123,6 +123,7 @@ def _stored_value(comparison: Comparison) -> Value:
 
 
 def canonical_value(comparison: Comparison) -> Value:
+    """The value of a comparison, an identifier in the form in which identifiers are equal (`names.identity_key`)."""
     value = comparison.value
     if comparison.field == "ident" and isinstance(value, str):
         return identity_key(value)

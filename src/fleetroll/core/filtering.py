@@ -122,17 +122,17 @@ def _quoted(text: str) -> str:
 
 
 def _refuse_controls(text: str, escaped_at: int | None = None) -> None:
-    found = _FORBIDDEN.search(text)
-    if found:
-        start = found.start() if escaped_at is None else escaped_at
-        raise _refused(f"Forbidden character U+{ord(found.group()):04X}", start)
+    match = _FORBIDDEN.search(text)
+    if match:
+        start = match.start() if escaped_at is None else escaped_at
+        raise _refused(f"Forbidden character U+{ord(match.group()):04X}", start)
 
 
 def _tokens(text: str) -> Iterator[_Token]:
     """Ends with a token of kind `end`. Keywords are their own kind, and so is a minus that opens a term."""
     previous = ""
-    for found in _TOKEN.finditer(text):
-        kind, word, start, end = str(found.lastgroup), found.group(), found.start(), found.end()
+    for match in _TOKEN.finditer(text):
+        kind, word, start, end = str(match.lastgroup), match.group(), match.start(), match.end()
         if kind == "bad":
             raise _stray(word, start)
         while word[0] == "-" and previous != "comparator":
@@ -173,23 +173,23 @@ class _Parser:
         return token
 
     def filter(self) -> Filter:
-        found = self._all()
+        filter = self._conjunction()
         if self._token.kind != "end":
             raise _unexpected(self._token, "no parenthesis is open")
-        return found
+        return filter
 
-    def _all(self) -> Filter:
+    def _conjunction(self) -> Filter:
         # A space and AND mean the same, and OR binds tighter than both, so one loop does for AIP-160's two levels.
-        parts = [self._any()]
+        parts = [self._disjunction()]
         while self._token.kind not in {"end", "close"}:
             if self._token.kind == "AND":
                 self._at += 1
             elif self._token.start == self._tokens[self._at - 1].end:
                 raise _unexpected(self._token, "separate terms with spaces, and quote text with special characters")
-            parts.append(self._any())
+            parts.append(self._disjunction())
         return parts[0] if len(parts) == 1 else And(tuple(parts))
 
-    def _any(self) -> Filter:
+    def _disjunction(self) -> Filter:
         parts = [self._term()]
         while self._token.kind == "OR":
             self._at += 1
@@ -212,7 +212,7 @@ class _Parser:
         if self._depth > limits.MAX_FILTER_DEPTH:
             hint = f"at most {limits.MAX_FILTER_DEPTH} levels are allowed"
             raise _refused("Filter nested too deeply", opened.start, hint)
-        part = self._all()
+        part = self._conjunction()
         if self._token.kind != "close":
             raise _refused("Unclosed parenthesis", opened.start)
         self._at += 1
@@ -278,13 +278,13 @@ def _segments(token: _Token) -> list[str]:
         return [token.text]
     segments, position, dot = [], 0, "."
     while dot:
-        found = _SEGMENT.match(token.text, position)
-        if found is None:
+        match = _SEGMENT.match(token.text, position)
+        if match is None:
             hint = 'keys are separated by dots, as in a.b or a."my key".b'
             raise _refused(f"Malformed path {_quoted(token.text)}", token.start, hint)
-        quoted, plain, dot = found.groups()
-        segments.append(_key(plain if quoted is None else quoted, token.start + found.start() + (quoted is not None)))
-        position = found.end()
+        quoted, plain, dot = match.groups()
+        segments.append(_key(plain if quoted is None else quoted, token.start + match.start() + (quoted is not None)))
+        position = match.end()
     return segments
 
 
@@ -305,11 +305,11 @@ def _pieces(body: str, start: int) -> tuple[str, ...]:
     if "\\" not in body:
         return tuple(body.split("*"))
     pieces = [""]
-    for found in _PIECE.finditer(body):
-        if found.group() == "*":
+    for match in _PIECE.finditer(body):
+        if match.group() == "*":
             pieces.append("")
         else:
-            pieces[-1] += _decoded(found.group(), start + found.start())
+            pieces[-1] += _decoded(match.group(), start + match.start())
     return tuple(pieces)
 
 
@@ -373,10 +373,10 @@ def _within(field: Field, path: tuple[str, ...], symbol: str, literal: _Literal,
         of_text = [Operator.CONTAINS, Operator.ELEMENT, Operator.HAS]
     else:
         of_text = [Operator.LIKE if isinstance(text, Pattern) else Operator.EQ, Operator.ELEMENT]
-    asked = [Comparison(field.name, operator, text, path) for operator in of_text]
+    alternatives = [Comparison(field.name, operator, text, path) for operator in of_text]
     if value != text:
-        asked += [Comparison(field.name, operator, value, path) for operator in (Operator.EQ, Operator.ELEMENT)]
-    return Or(tuple(asked))
+        alternatives += [Comparison(field.name, operator, value, path) for operator in (Operator.EQ, Operator.ELEMENT)]
+    return Or(tuple(alternatives))
 
 
 def _whole_key(field: Field, symbol: str, literal: _Literal) -> str:

@@ -1,5 +1,6 @@
 """Saved groups as a tree: what a group inherits, and what its members must be."""
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 
@@ -29,16 +30,16 @@ class Lineage(Struct, frozen=True):
     """A group and those it inherits from, the topmost first."""
 
     group: Group
-    above: tuple[Group, ...] = ()
+    ancestors: tuple[Group, ...] = ()
 
     @property
     def parent(self) -> Group | None:
-        return self.above[-1] if self.above else None
+        return self.ancestors[-1] if self.ancestors else None
 
     @property
     def members(self) -> Filter | None:
         """What a device must be to be a member."""
-        return every(*map(_asked, self.above), _asked(self.group))
+        return every(*map(_filter_of, self.ancestors), _filter_of(self.group))
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:
@@ -47,7 +48,7 @@ class Lineage(Struct, frozen=True):
 
     @property
     def inherited(self) -> tuple[Criterion, ...]:
-        return tuple(criterion for group in self.above for criterion in group.criteria)
+        return tuple(itertools.chain.from_iterable(group.criteria for group in self.ancestors))
 
 
 def lineage(group: Group, groups: Mapping[int, Group]) -> Lineage:
@@ -55,19 +56,19 @@ def lineage(group: Group, groups: Mapping[int, Group]) -> Lineage:
 
     Raises Fault invalid `unknown_parent`, `circular_parent` or `group_too_deep`; stored groups raise none of them.
     """
-    above: list[Group] = []
-    parent = group.parent_id
-    while parent is not None:
-        found = groups.get(parent)
-        if found is None:
+    ancestors: list[Group] = []
+    parent_id = group.parent_id
+    while parent_id is not None:
+        parent = groups.get(parent_id)
+        if parent is None:
             raise invalid("unknown_parent", "The parent group does not exist.", "parent_id")
-        if parent == group.id:
+        if parent_id == group.id:
             raise circular()
-        above.insert(0, found)
-        if len(above) >= limits.MAX_GROUP_DEPTH:
+        ancestors.insert(0, parent)
+        if len(ancestors) >= limits.MAX_GROUP_DEPTH:
             raise invalid("group_too_deep", f"Groups have at most {limits.MAX_GROUP_DEPTH} levels.", "parent_id")
-        parent = found.parent_id
-    return Lineage(group, tuple(above))
+        parent_id = parent.parent_id
+    return Lineage(group, tuple(ancestors))
 
 
 def circular() -> Fault:
@@ -78,24 +79,28 @@ def check(group: Group, groups: Mapping[int, Group]) -> None:
     """Raises Fault invalid for a group with an impossible criterion, or one that does not fit into the tree."""
     if len(group.criteria) > limits.MAX_PREDICATES:
         raise invalid("too_many", f"criteria must have at most {limits.MAX_PREDICATES} entries.", "criteria")
-    _asked(group)
+    _filter_of(group)
     if group.parent_id is not None:
         lineage(group, groups)
-        known = {**groups, group.id: group}
-        for other in groups.values():
-            lineage(known[other.id], known)
+        # Those below it become deeper with it.
+        changed = {**groups, group.id: group}
+        for other in groups:
+            lineage(changed[other], changed)
 
 
 def criterion(field: str, word: str, value: str) -> Criterion:
-    """Raises Fault invalid for what cannot be asked of a device."""
-    asked = _FIELDS.get(field)
-    if asked is None:
+    """A condition on devices, with the canonical name of its operator.
+
+    Raises Fault invalid `invalid_criterion`, or as `bracketed.compare` does for a value that its field cannot have.
+    """
+    filter_field = _FIELDS.get(field)
+    if filter_field is None:
         known = ", ".join(_FIELDS)
         raise invalid("invalid_criterion", f"Unknown field {brief(field)}; known fields are {known}.", "criteria")
-    operator = bracketed.operator(asked.kind, word)
+    operator = bracketed.operator(filter_field.kind, word)
     if operator is None:
         raise invalid("invalid_criterion", f"Operator {brief(word)} does not apply to {field}.", "criteria")
-    bracketed.compare(asked, operator, names.paragraph(value, "criteria", limits.MAX_FILTER))
+    bracketed.compare(filter_field, operator, names.paragraph(value, "criteria", limits.MAX_FILTER))
     return Criterion(field, operator, value)
 
 
@@ -105,9 +110,10 @@ def reader(group: Group) -> Read:
     return lambda field, _: seen[field]
 
 
-def _asked(group: Group) -> Filter | None:
-    parts = (bracketed.compare(_FIELDS[one.field], one.operator, one.value) for one in group.criteria)
-    return every(device_filter(group.filter), *parts)
+def _filter_of(group: Group) -> Filter | None:
+    """What the group itself asks of its members. Raises Fault invalid."""
+    criteria = (bracketed.compare(_FIELDS[each.field], each.operator, each.value) for each in group.criteria)
+    return every(device_filter(group.filter), *criteria)
 
 
 # --- names for programs ----------------------------------------------------------------------------------------------
@@ -123,5 +129,6 @@ def parse_uid(text: str) -> str | None:
     return text.lower() if _UID.fullmatch(text.lower()) else None
 
 
-def by_uid(groups: Iterable[Group], wanted: str) -> Group | None:
-    return next((group for group in groups if uid(group) == wanted), None)
+def by_uid(groups: Iterable[Group], text: str) -> Group | None:
+    """The group that has this UUID, in the spelling of `parse_uid`."""
+    return next((group for group in groups if uid(group) == text), None)

@@ -77,10 +77,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def read(document: Document) -> Slot:
+    """The slot that a device has stored."""
     return _decode(document)
 
 
 def slot_of(device: Device) -> Slot | None:
+    """The slot as it was last written down; `current` ages it."""
     return None if device.identity is None else read(device.identity)
 
 
@@ -126,12 +128,12 @@ def retire(was: Slot, at: Instant) -> Slot:
 
 def aged(was: Slot, at: Instant) -> Slot:
     """The slot as it is now; the very same one if its status has not changed."""
-    now = _settled(was, at)
-    return was if now is was else noted(now, at, _passage(was.status, now.status))
+    slot = _settled(was, at)
+    return was if slot is was else noted(slot, at, _passage(was.status, slot.status))
 
 
-def _passage(was: Status, now: Status) -> Note:
-    description = f"Identity Slot Status updated from '{was.value}' to '{now.value}'"
+def _passage(before: Status, after: Status) -> Note:
+    description = f"Identity Slot Status updated from '{before.value}' to '{after.value}'"
     return Note(Occasion.STATUS_UPDATED.value, description)
 
 
@@ -154,9 +156,9 @@ def due(slot: Slot, at: Instant) -> Instant | None:
     if slot.expiration_date is None:
         return None
     ends = from_datetime(slot.expiration_date)
-    now = _status_at(slot, at)
-    steps = sorted((ends - slot.windows.preventive, ends - slot.windows.critical, ends))
-    return next((step for step in steps if step > at and _status_at(slot, step) is not now), None)
+    present = _status_at(slot, at)
+    instants = sorted((ends - slot.windows.preventive, ends - slot.windows.critical, ends))
+    return next((each for each in instants if each > at and _status_at(slot, each) is not present), None)
 
 
 def noted(slot: Slot, at: Instant, note: Note) -> Slot:
@@ -185,14 +187,14 @@ def swept(device: Device, at: Instant) -> Device:
     if device.identity is None:
         return structs.replace(device, identity_due=None)
     was = read(device.identity)
-    now = aged(was, at)
-    if now is was:
+    slot = aged(was, at)
+    if slot is was:
         return structs.replace(device, identity_due=due(was, at))
     return structs.replace(
         device,
-        status=device_status(device.status, now.status),
-        identity=write(now),
-        identity_due=due(now, at),
+        status=device_status(device.status, slot.status),
+        identity=write(slot),
+        identity_due=due(slot, at),
         updated_at=max(at, device.updated_at),
         revision=device.revision + 1,
     )

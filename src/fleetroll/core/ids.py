@@ -7,6 +7,7 @@ import base64
 import re
 import zlib
 from collections.abc import Collection
+from typing import NamedTuple
 
 from fleetroll.core.times import SECOND
 
@@ -88,10 +89,17 @@ def broker_groups(role: str, scopes: Collection[str]) -> set[str]:
     return {role, " ".join((role, *scopes))}
 
 
-def parse_broker_group(text: str) -> tuple[str, tuple[str, ...]]:
-    """The role and the scopes of one of `broker_groups`."""
+class BrokerGroup(NamedTuple):
+    """What the keys in an account of the broker have in common: the name of their role, and their scopes."""
+
+    role: str
+    scopes: tuple[str, ...]
+
+
+def parse_broker_group(text: str) -> BrokerGroup:
+    """What one of `broker_groups` stands for."""
     role, *scopes = text.split(" ")
-    return role, tuple(scopes)
+    return BrokerGroup(role, tuple(scopes))
 
 
 def text_number(value: str) -> int:

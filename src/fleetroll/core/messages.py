@@ -31,11 +31,11 @@ def content_of(body: bytes, *, is_log: bool = False) -> Content:
     A log line has `data` in the place of `value`, and may have been coloured for a terminal: control characters of its
     text are replaced. Raises Fault invalid `invalid_report`.
     """
-    found = _decoded(body)
-    if not isinstance(found, dict) or not ({"value", "data"} & found.keys()):
-        value, timestamp = found, None
+    decoded = _decoded(body)
+    if not isinstance(decoded, dict) or not ({"value", "data"} & decoded.keys()):
+        value, timestamp = decoded, None
     else:
-        value, timestamp = found["value"] if "value" in found else found["data"], found.get("timestamp")
+        value, timestamp = decoded["value"] if "value" in decoded else decoded["data"], decoded.get("timestamp")
     if is_log and isinstance(value, str):
         value = documents.printable(value)
     return Content(_checked(value), _instant(timestamp))

@@ -69,30 +69,30 @@ def value_of(field: Metafield, device: Device, metadata: Mapping[str, Any]) -> A
         return device.name
     if field.kind is MetafieldKind.DEVICE_OWNER:
         return device.owners[0] if device.owners else None
-    found = (metadata.get(field.name, field.default), field.default)
-    return next((value for value in found if value is None or accepts(field, value)), None)
+    candidates = (metadata.get(field.name, field.default), field.default)
+    return next((value for value in candidates if value is None or accepts(field, value)), None)
 
 
-def check(fields: tuple[Metafield, ...], metadata: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def check(fields: tuple[Metafield, ...], metadata: Mapping[str, Any], before: Mapping[str, Any]) -> None:
     """Raises Fault invalid `invalid_metafield` where a member that a metafield defines has another kind of value.
 
     A member that is as it was in `known` is not checked again: its field may have been redefined since.
     """
     for field in fields:
         value = metadata.get(field.name)
-        if value is None or is_virtual(field) or documents.same_value(value, known.get(field.name)):
+        if value is None or is_virtual(field) or documents.same_value(value, before.get(field.name)):
             continue
         if not accepts(field, value):
             raise refusal(field)
 
 
 def named_anew(
-    fields: tuple[Metafield, ...], metadata: Mapping[str, Any], known: Mapping[str, Any]
+    fields: tuple[Metafield, ...], metadata: Mapping[str, Any], before: Mapping[str, Any]
 ) -> list[tuple[Metafield, int]]:
     """The devices that `metadata` refers to by number and `known` did not. Whether they exist is not checked here."""
     references = [field for field in fields if field.kind is MetafieldKind.DEVICE_REFERENCE]
-    found = [(field, metadata.get(field.name)) for field in references]
-    return [(field, number) for field, number in found if number is not None and number != known.get(field.name)]
+    values = [(field, metadata.get(field.name)) for field in references]
+    return [(field, number) for field, number in values if number is not None and number != before.get(field.name)]
 
 
 def refusal(field: Metafield) -> Fault:

@@ -97,6 +97,7 @@ def _time_zones() -> frozenset[str]:
 
 
 def time_zone(value: str, field: str) -> str:
+    """The name of a zone of the tz database. Raises Fault invalid `invalid_time_zone`."""
     if not is_time_zone(value):
         raise invalid("invalid_time_zone", f"{field} must be the name of a time zone, such as Europe/Berlin.", field)
     return value
@@ -121,16 +122,16 @@ def tag(value: str, field: str = "tags") -> str:
 
 def unique(values: Iterable[str], longest: int, field: str, read: Callable[[str], str] = str) -> tuple[str, ...]:
     """The values in their order, each once and as `read` gives it; at most `longest`, and no more of them are read."""
-    given: set[str] = set()
-    once: dict[str, None] = {}
+    seen: set[str] = set()
+    results: dict[str, None] = {}
     for value in values:
-        if value in given:
+        if value in seen:
             continue
-        given.add(value)
-        once[read(value)] = None
-        if len(once) > longest:
+        seen.add(value)
+        results[read(value)] = None
+        if len(results) > longest:
             raise invalid("too_many", f"{field} must have at most {longest} entries.", field)
-    return tuple(once)
+    return tuple(results)
 
 
 def slug(value: str, field: str = "slug") -> str:

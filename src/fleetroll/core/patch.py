@@ -71,7 +71,7 @@ def parse_json_patch(value: object, *, lenient: bool = False) -> Patch:
     # The array and the operation are two levels around every value.
     if documents.depth_exceeds(text, limits.MAX_JSON_DEPTH + 2):
         raise _refused(f"A patch must not nest deeper than {limits.MAX_JSON_DEPTH} levels.")
-    operations = [_operation(index, entry, lenient) for index, entry in enumerate(value)]
+    operations = [_operation(index, entry, lenient=lenient) for index, entry in enumerate(value)]
     steps = sum(len(operation.path) for operation in operations)
     return Patch(operations, len(text), text.count(b"[") + text.count(b"{"), steps)
 
@@ -88,7 +88,10 @@ def apply_json_patch(
     Lenient means: `add` creates missing parents, `remove` of what is missing does nothing, and `test` finds null there.
     """
     text = documents.encode(document, "document")
-    draft = _Draft(document, lenient) if patch.stays_within(text, longest) else _Measured(document, lenient, longest)
+    if patch.stays_within(text, longest):
+        draft = _Draft(document, lenient=lenient)
+    else:
+        draft = _Measured(document, lenient=lenient, longest=longest)
     for index, operation in enumerate(patch.operations):
         try:
             _STEPS[operation.op](draft, operation)
@@ -118,7 +121,7 @@ def apply_merge_patch(target: object, patch: object, *, levels: int = limits.MAX
 class _Draft:
     """A document between two steps. Its root is an object at all times."""
 
-    def __init__(self, root: dict[str, Any], lenient: bool) -> None:
+    def __init__(self, root: dict[str, Any], *, lenient: bool) -> None:
         self.root = root
         self.lenient = lenient
 
@@ -197,10 +200,10 @@ class _Measure(msgspec.Struct, frozen=True):
 class _Measured(_Draft):
     """A draft within the bounds at all times."""
 
-    def __init__(self, root: dict[str, Any], lenient: bool, longest: int) -> None:
-        super().__init__(root, lenient)
+    def __init__(self, root: dict[str, Any], *, lenient: bool, longest: int) -> None:
+        super().__init__(root, lenient=lenient)
         self.longest = longest
-        self._known: dict[int, _Measure] = {}
+        self._measures: dict[int, _Measure] = {}
         self._measure(root)
 
     def _write(self, path: Path, value: object, change: Callable[[Any, str, object], Container]) -> None:
@@ -225,14 +228,14 @@ class _Measured(_Draft):
             return
         # Parts may have been removed from it since it was measured.
         if not self._measure(value).exact:
-            del self._known[id(value)]
+            del self._measures[id(value)]
         if self._depth(value) > room:
             raise _refused(f"the document would be nested deeper than {limits.MAX_JSON_DEPTH} levels")
 
     def _growth(self, old: Container, token: str, new: Container, value: object) -> int:
         """What the text of a container gained when `value` came, replaced a member, or (_ABSENT) made one go."""
-        gone = _member(old, token) if len(new) <= len(old) else _ABSENT
-        growth = self._size(value) - self._size(gone)
+        removed = _member(old, token) if len(new) <= len(old) else _ABSENT
+        growth = self._size(value) - self._size(removed)
         if len(new) == len(old):
             return growth
         key = self._size(token) + 1 if isinstance(old, dict) else 0
@@ -241,8 +244,8 @@ class _Measured(_Draft):
 
     def _inherit(self, old: Container, new: Container, growth: int, depth: int) -> None:
         """Carry what is known about a container over to its successor, so that nothing is encoded twice."""
-        if known := self._known.get(id(old)):
-            self._known[id(new)] = _Measure(new, known.size + growth, max(known.depth, depth), exact=False)
+        if measure := self._measures.get(id(old)):
+            self._measures[id(new)] = _Measure(new, measure.size + growth, max(measure.depth, depth), exact=False)
 
     def _size(self, value: object) -> int:
         return 0 if value is _ABSENT else self._measure(value).size
@@ -251,12 +254,12 @@ class _Measured(_Draft):
         return self._measure(value).depth if isinstance(value, dict | list) else 0
 
     def _measure(self, value: object) -> _Measure:
-        known = self._known.get(id(value))
-        if known is None:
+        measure = self._measures.get(id(value))
+        if measure is None:
             text = documents.encode(value, "patch")
             depth = documents.depth(text) if isinstance(value, dict | list) else 0
-            known = self._known[id(value)] = _Measure(value, len(text), depth, exact=True)
-        return known
+            measure = self._measures[id(value)] = _Measure(value, len(text), depth, exact=True)
+        return measure
 
 
 # --- operations ------------------------------------------------------------------------------------------------------
@@ -291,10 +294,10 @@ def _copy(draft: _Draft, operation: Operation) -> None:
 
 
 def _test(draft: _Draft, operation: Operation) -> None:
-    found = draft.find(operation.path)
-    if found is _ABSENT and draft.lenient:
-        found = None
-    if found is _ABSENT or not documents.same_value(found, operation.value):
+    value = draft.find(operation.path)
+    if value is _ABSENT and draft.lenient:
+        value = None
+    if value is _ABSENT or not documents.same_value(value, operation.value):
         raise conflict("patch_test_failed", "the value there is not the expected one")
 
 
@@ -374,7 +377,7 @@ def _nested(path: Path, value: object) -> object:
 # --- reading a patch -------------------------------------------------------------------------------------------------
 
 
-def _operation(index: int, entry: object, lenient: bool) -> Operation:
+def _operation(index: int, entry: object, *, lenient: bool) -> Operation:
     if not isinstance(entry, dict):
         raise _at(index, "is not an object")
     entry = {name.lower(): value for name, value in entry.items()} if lenient else entry

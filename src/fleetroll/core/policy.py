@@ -128,10 +128,10 @@ def require(role: Role, scopes: Collection[str], action: Action) -> None:
 
 def parse_scopes(scopes: Collection[str]) -> tuple[str, ...]:
     """The scopes, sorted and without repeats. Raises Fault invalid `unknown_scope`."""
-    known = {action.value for action in MINIMUM_ROLE}
+    actions = {action.value for action in MINIMUM_ROLE}
     for scope in scopes:
-        if scope not in known:
-            message = f"Unknown scope {brief(scope)}; known scopes are {', '.join(sorted(known))}."
+        if scope not in actions:
+            message = f"Unknown scope {brief(scope)}; known scopes are {', '.join(sorted(actions))}."
             raise invalid("unknown_scope", message, "scopes")
     return tuple(sorted(set(scopes)))
 

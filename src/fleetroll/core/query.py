@@ -24,6 +24,8 @@ K = TypeVar("K")
 
 
 class FieldType(enum.Enum):
+    """What a field holds, and so which operators it has."""
+
     TEXT = "text"
     ENUM = "enum"  # one of a closed set of words, compared exactly
     INTEGER = "integer"
@@ -34,6 +36,8 @@ class FieldType(enum.Enum):
 
 
 class Field(Struct, frozen=True):
+    """A field of filters and sorts. `choices` are the words of an ENUM."""
+
     name: str
     type: FieldType
     choices: tuple[str, ...] = ()
@@ -44,6 +48,8 @@ Fields: TypeAlias = Mapping[str, Field]
 
 
 class Operator(enum.Enum):
+    """How a comparison compares. An absent value satisfies none of them."""
+
     EQ = "eq"
     LT = "lt"
     LE = "le"
@@ -175,30 +181,30 @@ Read: TypeAlias = Callable[[str, tuple[str, ...]], object]
 
 def lookup(document: Mapping[str, object], path: tuple[str, ...]) -> object:
     """The value at `path` as `matches` wants it read: None if absent, NULL for JSON null. Arrays are not entered."""
-    found: object = document
+    value: object = document
     for key in path:
-        if not isinstance(found, Mapping) or key not in found:
+        if not isinstance(value, Mapping) or key not in value:
             return None
-        found = found[key]
-    return NULL if found is None else found
+        value = value[key]
+    return NULL if value is None else value
 
 
 def rank(document: Any, path: tuple[str | int, ...]) -> tuple[int, float, str]:
     """The sort key of what is at `path`: nothing and null, numbers, times, text, containers."""
-    found = document
+    value = document
     for step in path:
-        known = isinstance(found, dict) and step in found if isinstance(step, str) else _has_element(found, step)
-        found = found[step] if known else None
-    if found is None:
+        is_present = isinstance(value, dict) and step in value if isinstance(step, str) else _has_element(value, step)
+        value = value[step] if is_present else None
+    if value is None:
         return 0, 0.0, ""
-    if isinstance(found, bool):
-        return 3, 0.0, "true" if found else "false"
-    if isinstance(found, int | float):
-        return 1, float(found), digits(found)
-    if not isinstance(found, str):
+    if isinstance(value, bool):
+        return 3, 0.0, "true" if value else "false"
+    if isinstance(value, int | float):
+        return 1, float(value), digits(value)
+    if not isinstance(value, str):
         return 4, 0.0, ""
-    at = times.sort_key(found)
-    return (3, 0.0, found) if at is None else (2, at, found)
+    at = times.sort_key(value)
+    return (3, 0.0, value) if at is None else (2, at, value)
 
 
 _FEWEST, _MOST = 2.0**53, 2.0**64
@@ -223,26 +229,26 @@ _EMPTY: tuple[object, ...] = ((), frozenset(), {})
 SEARCHED = ("ident", "name")
 
 
-def matches(wanted: Filter, read: Read) -> bool:
-    """Whether the record satisfies `wanted`.
+def matches(filter: Filter, read: Read) -> bool:
+    """Whether the record satisfies the filter.
 
     Logic has two values: any comparison with an absent value is false, and Not is plain negation, so `a != b`
     holds for records that lack `a`.
     """
-    match wanted:
+    match filter:
         case And():
-            return all(matches(part, read) for part in wanted.parts)
+            return all(matches(part, read) for part in filter.parts)
         case Or():
-            return any(matches(part, read) for part in wanted.parts)
+            return any(matches(part, read) for part in filter.parts)
         case Not():
-            return not matches(wanted.part, read)
+            return not matches(filter.part, read)
         case JsonPath():
-            document = read(wanted.field, ())
-            return document is not None and jsonpath.holds(jsonpath.parsed(wanted.text), document) is True
+            document = read(filter.field, ())
+            return document is not None and jsonpath.holds(jsonpath.parsed(filter.text), document) is True
         case Search():
-            return any(_contains_folded(read(field, ()), wanted.text) for field in SEARCHED)
+            return any(_contains_folded(read(field, ()), filter.text) for field in SEARCHED)
         case Comparison():
-            return _compares(wanted, read(wanted.field, wanted.path))
+            return _compares(filter, read(filter.field, filter.path))
 
 
 def _compares(comparison: Comparison, found: object) -> bool:
@@ -303,7 +309,7 @@ def _has(found: object, value: Value) -> bool:
 
 def _element(found: object, value: Value) -> bool:
     test = _like if isinstance(value, Pattern) else _equal
-    return isinstance(found, list) and any(test(NULL if one is None else one, value) for one in found)
+    return isinstance(found, list) and any(test(NULL if element is None else element, value) for element in found)
 
 
 _TESTS: dict[Operator, Callable[[object, Value], bool]] = {
@@ -330,10 +336,10 @@ def fits(pattern: Pattern, text: str) -> bool:
         return False
     # The leftmost position of each piece leaves the most room for the rest, so there is nothing to try again.
     for piece in middle:
-        found = text.find(piece, position, end)
-        if found < 0:
+        start = text.find(piece, position, end)
+        if start < 0:
             return False
-        position = found + len(piece)
+        position = start + len(piece)
     return True
 
 
@@ -347,27 +353,27 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-def conjuncts(wanted: Filter | None) -> tuple[Filter, ...]:
+def conjuncts(filter: Filter | None) -> tuple[Filter, ...]:
     """The filters that must all hold, with every And above them taken apart."""
-    if not isinstance(wanted, And):
-        return () if wanted is None else (wanted,)
-    if not any(isinstance(part, And) for part in wanted.parts):
-        return wanted.parts
-    return tuple(itertools.chain.from_iterable(map(conjuncts, wanted.parts)))
+    if not isinstance(filter, And):
+        return () if filter is None else (filter,)
+    if not any(isinstance(part, And) for part in filter.parts):
+        return filter.parts
+    return tuple(itertools.chain.from_iterable(map(conjuncts, filter.parts)))
 
 
-def fields(wanted: Filter) -> Iterator[str]:
+def fields(filter: Filter) -> Iterator[str]:
     """The fields that a filter reads, each as often as it does."""
-    match wanted:
+    match filter:
         case And() | Or():
-            for part in wanted.parts:
+            for part in filter.parts:
                 yield from fields(part)
         case Not():
-            yield from fields(wanted.part)
+            yield from fields(filter.part)
         case Search():
             yield from SEARCHED
         case JsonPath() | Comparison():
-            yield wanted.field
+            yield filter.field
 
 
 def every(*filters: Filter | None) -> Filter | None:
@@ -383,12 +389,12 @@ def parse_sort(text: str, fields: Fields) -> Sort:
     """`name`, `-name`, `name asc` or `name desc`; blank text is the default order. Raises `invalid_sort`."""
     if not text.strip():
         return Sort()
-    found = _SORT.fullmatch(text.strip())
-    if found is None or (found[1] and found[3]):
+    match = _SORT.fullmatch(text.strip())
+    if match is None or (match[1] and match[3]):
         raise _unsorted("Sort by one field, written field, -field, field asc or field desc", fields)
-    if found[2] not in fields or not fields[found[2]].sortable:
-        raise _unsorted(f'Cannot sort by "{found[2][:40]}"', fields)
-    return Sort(found[2], descending=bool(found[1]) or found[3] == "desc")
+    if match[2] not in fields or not fields[match[2]].sortable:
+        raise _unsorted(f'Cannot sort by "{match[2][:40]}"', fields)
+    return Sort(match[2], descending=bool(match[1]) or match[3] == "desc")
 
 
 def _unsorted(problem: str, fields: Fields) -> Fault:

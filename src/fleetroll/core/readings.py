@@ -57,8 +57,8 @@ _UNITS = {"ms": MILLISECOND, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w":
 
 def parse_interval(text: str) -> int:
     """Microseconds of a text such as `15m`. Raises Fault invalid."""
-    found = _INTERVAL.fullmatch(text)
-    interval = int(found[1]) * _UNITS[found[2]] if found else 0
+    match = _INTERVAL.fullmatch(text)
+    interval = int(match[1]) * _UNITS[match[2]] if match else 0
     if not 0 < interval <= limits.MAX_DURATION:
         message = "interval must be a number followed by ms, s, m, h, d or w, such as 15m, and at most a hundred years."
         raise invalid("invalid_parameter", message, "interval")
@@ -96,8 +96,8 @@ def _kind(metric: str, value: Any) -> str:
 
 
 def _check_number(metric: str, value: Any) -> None:
-    kept = isfinite(value) if isinstance(value, float) else limits.MIN_INTEGER <= value <= limits.MAX_INTEGER
-    if not kept:
+    is_storable = isfinite(value) if isinstance(value, float) else limits.MIN_INTEGER <= value <= limits.MAX_INTEGER
+    if not is_storable:
         raise invalid("invalid_number", f"A value of {brief(metric)} is a number out of range.", "value")
 
 

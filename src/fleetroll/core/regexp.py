@@ -7,7 +7,7 @@ one, state by state as texts need them; there is no backtracking, so there is no
 
 import itertools
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 _MAX_PATTERN = 256
 _MAX_NODES = 1_000
@@ -25,7 +25,16 @@ _ESCAPES: dict[str, Test] = {
     "S": lambda c: not c.isspace(),
     "W": lambda c: not (c.isalnum() or c == "_"),
 }
-_REPEATS: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+
+
+class _Bounds(NamedTuple):
+    """How often a part of a pattern may occur; `most` is None where there is no limit."""
+
+    least: int
+    most: int | None
+
+
+_REPEATS = {"*": _Bounds(0, None), "+": _Bounds(1, None), "?": _Bounds(0, 1)}
 _QUANTIFIERS = frozenset((*_REPEATS, "{"))
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
 
@@ -47,7 +56,7 @@ class Matcher:
         if len(pattern) > _MAX_PATTERN:
             raise Refused(f"is longer than {_MAX_PATTERN} characters")
         self._fold = ignore_case
-        self._program = program = _Program(pattern, literal, ignore_case, across_lines)
+        self._program = program = _Program(pattern, literal=literal, fold=ignore_case, across_lines=across_lines)
         self._bits = {node: 1 << index for index, node in enumerate(program.tests)}
         self._match = 1 << len(self._bits)
         self._match_at_end = self._match << 1
@@ -66,30 +75,30 @@ class Matcher:
         for character in text:
             if states & match:
                 return True
-            known = moves.get((states, character))
-            states = self._move(states, character) if known is None else known
+            following = moves.get((states, character))
+            states = self._move(states, character) if following is None else following
         return bool(states & (match | self._match_at_end))
 
     def _move(self, states: int, character: str) -> int:
         if len(self._moves) > _MAX_STATES:
             self._moves.clear()
         # A match may begin at any position, so the beginning of the pattern is among the states at every one.
-        found = self._again
-        for table, taken in zip(self._tables, f"{states & self._mask(character):x}"[::-1], strict=False):
-            if taken != "0":
-                found |= table[taken]
-        self._moves[states, character] = found
-        return found
+        following = self._again
+        for table, digit in zip(self._tables, f"{states & self._mask(character):x}"[::-1], strict=False):
+            if digit != "0":
+                following |= table[digit]
+        self._moves[states, character] = following
+        return following
 
     def _mask(self, character: str) -> int:
         """The states that the character leads on from."""
-        known = self._masks.get(character)
-        if known is None:
+        mask = self._masks.get(character)
+        if mask is None:
             if len(self._masks) > _MAX_STATES:
                 self._masks.clear()
             tests = self._program.tests.items()
-            known = self._masks[character] = sum(self._bits[node] for node, test in tests if test(character))
-        return known
+            mask = self._masks[character] = sum(self._bits[node] for node, test in tests if test(character))
+        return mask
 
     def after(self, node: int) -> int:
         """The states after a node's character was read."""
@@ -99,7 +108,7 @@ class Matcher:
         accept = self._program.accept
         reached = self._close(node, at_begin=at_begin)
         at_end = accept in self._close(node, at_begin=at_begin, at_end=True)
-        bits = sum(self._bits[one] for one in reached if one in self._bits)
+        bits = sum(self._bits[each] for each in reached if each in self._bits)
         return bits | (self._match if accept in reached else 0) | (self._match_at_end if at_end else 0)
 
     def _close(self, node: int, *, at_begin: bool = False, at_end: bool = False) -> set[int]:
@@ -140,13 +149,20 @@ class _Follow(dict[str, int]):
         return found
 
 
+class _Fragment(NamedTuple):
+    """A part of the automaton, by its one way in and its one way out."""
+
+    start: int
+    end: int
+
+
 class _Program:
     """The nondeterministic automaton, as Thompson builds it: every fragment has one way in and one way out.
 
-    With `fold` it reads texts in lower case. With `across` the dot matches the end of a line, too.
+    With `fold` it reads texts in lower case. With `across_lines` the dot matches the end of a line, too.
     """
 
-    def __init__(self, pattern: str, literal: bool, fold: bool, across: bool) -> None:
+    def __init__(self, pattern: str, *, literal: bool, fold: bool, across_lines: bool) -> None:
         self.tests: dict[int, Test] = {}
         self.nexts: dict[int, int] = {}
         self.empty: dict[int, tuple[int, ...]] = {}
@@ -156,7 +172,7 @@ class _Program:
         self._position = 0
         self._depth = 0
         self._fold = fold
-        self._stop = "" if across else "\n"
+        self._stop = "" if across_lines else "\n"
         if literal:
             self.first, self.accept = self._sequence([self._single(self._exactly(c)) for c in pattern])
         else:
@@ -172,27 +188,27 @@ class _Program:
             raise Refused("repeats too much")
         return self._count
 
-    def _single(self, test: Test) -> tuple[int, int]:
+    def _single(self, test: Test) -> _Fragment:
         start, end = self._node(), self._node()
         self.tests[start], self.nexts[start] = test, end
-        return start, end
+        return _Fragment(start, end)
 
     def _join(self, start: int, *followers: int) -> None:
         self.empty[start] = (*self.empty.get(start, ()), *followers)
 
-    def _sequence(self, parts: list[tuple[int, int]]) -> tuple[int, int]:
+    def _sequence(self, parts: list[_Fragment]) -> _Fragment:
         if not parts:
             node = self._node()
-            return node, node
-        for (_, end), (start, _) in itertools.pairwise(parts):
-            self._join(end, start)
-        return parts[0][0], parts[-1][1]
+            return _Fragment(node, node)
+        for part, following in itertools.pairwise(parts):
+            self._join(part.end, following.start)
+        return _Fragment(parts[0].start, parts[-1].end)
 
-    def _optional(self, part: tuple[int, int], *, repeated: bool) -> tuple[int, int]:
+    def _optional(self, part: _Fragment, *, repeated: bool) -> _Fragment:
         start, end = self._node(), self._node()
-        self._join(start, part[0], end)
-        self._join(part[1], end, *((part[0],) if repeated else ()))
-        return start, end
+        self._join(start, part.start, end)
+        self._join(part.end, end, *((part.start,) if repeated else ()))
+        return _Fragment(start, end)
 
     # The grammar, from the loosest binding to the tightest.
 
@@ -203,7 +219,7 @@ class _Program:
         self._position += 1
         return self._text[self._position - 1 : self._position]
 
-    def _choice(self) -> tuple[int, int]:
+    def _choice(self) -> _Fragment:
         self._depth += 1
         if self._depth > 16:
             raise Refused("is nested too deeply")
@@ -216,63 +232,64 @@ class _Program:
             return branches[0]
         start, end = self._node(), self._node()
         for branch in branches:
-            self._join(start, branch[0])
-            self._join(branch[1], end)
-        return start, end
+            self._join(start, branch.start)
+            self._join(branch.end, end)
+        return _Fragment(start, end)
 
-    def _branch(self) -> tuple[int, int]:
+    def _branch(self) -> _Fragment:
         parts = []
         while self._peek() not in {"", "|", ")"}:
             parts.append(self._piece())
         return self._sequence(parts)
 
-    def _piece(self) -> tuple[int, int]:
+    def _piece(self) -> _Fragment:
         begins = self._position
         part = self._atom()
         ends = self._position
-        least, most = self._quantity()
+        least, most = self._quantifier()
         if (least, most) == (1, 1):
             return part
-        copies = [part, *(self._again(begins, ends) for _ in range(max(least, most or 1, 1) - 1))]
+        copies = [part, *(self._parse_again(begins, ends) for _ in range(max(least, most or 1, 1) - 1))]
         parts = copies[:least]
         if most is None:
             last = copies[least - 1] if least else copies[0]
-            rest = self._again(begins, ends) if least else last
+            rest = self._parse_again(begins, ends) if least else last
             parts.append(self._optional(rest, repeated=True))
         else:
             parts += [self._optional(copy, repeated=False) for copy in copies[least:most]]
         return self._sequence(parts)
 
-    def _again(self, begins: int, ends: int) -> tuple[int, int]:
+    def _parse_again(self, begins: int, ends: int) -> _Fragment:
         """Another copy of what the pattern says between two positions."""
-        here, self._position = self._position, begins
-        text, self._text = self._text, self._text[:ends]
+        position, text = self._position, self._text
+        self._position, self._text = begins, text[:ends]
         part = self._atom()
-        self._position, self._text = here, text
+        self._position, self._text = position, text
         return part
 
-    def _quantity(self) -> tuple[int, int | None]:
+    def _quantifier(self) -> _Bounds:
         symbol = self._peek()
         if symbol not in _QUANTIFIERS:
-            return 1, 1
+            return _Bounds(1, 1)
         self._take()
-        found = self._bounds() if symbol == "{" else _REPEATS[symbol]
+        bounds = self._bounds() if symbol == "{" else _REPEATS[symbol]
         if self._peek() in _QUANTIFIERS:
             raise Refused("has two quantifiers in a row")
-        return found
+        return bounds
 
-    def _bounds(self) -> tuple[int, int | None]:
+    def _bounds(self) -> _Bounds:
         inside, closed, _ = self._text[self._position :].partition("}")
         low, comma, high = inside.partition(",")
         if not closed or not low.isdecimal() or (high and not high.isdecimal()) or len(inside) > 5:
             raise Refused("has a { that does not begin a quantifier")
         self._position += len(inside) + 1
-        least, most = int(low), (int(high) if high else None) if comma else int(low)
+        least = int(low)
+        most = (int(high) if high else None) if comma else least
         if max(least, most or 0) > _MAX_REPEAT or (most is not None and not least <= most != 0):
             raise Refused(f"repeats something more than {_MAX_REPEAT} times, or never")
-        return least, most
+        return _Bounds(least, most)
 
-    def _atom(self) -> tuple[int, int]:
+    def _atom(self) -> _Fragment:
         character = self._take()
         if character == "(":
             part = self._choice()
@@ -286,7 +303,7 @@ class _Program:
             self._join(node, after)
             if self._peek() in _QUANTIFIERS:
                 raise Refused(f"repeats a {character}")
-            return node, after
+            return _Fragment(node, after)
         if character == ".":
             return self._single(self._stop.__ne__)
         if character == "[":

@@ -94,10 +94,10 @@ def kinds(template: Template) -> dict[str, DatastreamKind]:
 
 def apply_metrics(schema: Document, was: Template | None, now: Template | None) -> Document:
     """A device's schema after its template changed from one to the other: its own metrics stay."""
-    kept = documents.load(schema)
+    members = documents.load(schema)
     for name in metrics(was) if was else ():
-        kept.pop(name, None)
-    return documents.of({**kept, **(metrics(now) if now else {})}, "schema")
+        members.pop(name, None)
+    return documents.of({**members, **(metrics(now) if now else {})}, "schema")
 
 
 # --- making one ------------------------------------------------------------------------------------------------------
@@ -119,23 +119,23 @@ def numbered(new: Template, was: Template | None = None) -> Template:
         parts[member], last = _numbered(member, getattr(new, member), before, key, last)
     ready = structs.replace(new, **parts, last_part=last)
     _check(ready)
-    return _valued(ready, was)
+    return _with_defaults(ready, was)
 
 
 def _numbered(
     member: str, parts: tuple[P, ...], before: tuple[P, ...], key: Callable[[Any], str], last: int
 ) -> tuple[tuple[P, ...], int]:
-    known = {part.id for part in before}
-    named = {key(part): part.id for part in before}
-    found: list[P] = []
+    numbers = {part.id for part in before}
+    number_by_key = {key(part): part.id for part in before}
+    result: list[P] = []
     for part in parts:
-        if part.id and part.id not in known:
+        if part.id and part.id not in numbers:
             raise invalid("invalid_template", f"{member}: this template has no part with number {part.id}.", member)
-        number = part.id or named.get(key(part), 0)
+        number = part.id or number_by_key.get(key(part), 0)
         if not number:
             number = last = last + 1
-        found.append(structs.replace(part, id=number))
-    return tuple(found), last
+        result.append(structs.replace(part, id=number))
+    return tuple(result), last
 
 
 def _pin_of(stream: Datastream) -> str:
@@ -174,23 +174,24 @@ def _check(template: Template) -> None:
         _check_metafield(field)
 
 
-def _valued(template: Template, was: Template | None) -> Template:
+def _with_defaults(template: Template, was: Template | None) -> Template:
     """The template with its defaults as they are kept. Raises Fault invalid for one that is no value of its part."""
     for field in template.metafields:
-        if not (was and _stays(field, metafield(was, field.id))):
+        if not (was and _is_unchanged(field, metafield(was, field.id))):
             _check_default(field)
     streams = (
-        one if was and _stays(one, datastream(was, one.id)) else _with_default(one) for one in template.datastreams
+        stream if was and _is_unchanged(stream, datastream(was, stream.id)) else _with_default(stream)
+        for stream in template.datastreams
     )
     return structs.replace(template, datastreams=tuple(streams))
 
 
-def _stays(part: Datastream | Metafield, was: Datastream | Metafield | None) -> bool:
+def _is_unchanged(part: Datastream | Metafield, was: Datastream | Metafield | None) -> bool:
     return was is not None and part == was and documents.same_value(part.default, was.default)
 
 
 def _with_default(stream: Datastream) -> Datastream:
-    if not datastreams.has_room(stream.kind, stream.min, stream.max):
+    if not datastreams.has_values(stream.kind, stream.min, stream.max):
         raise _refusal("datastreams", f"{stream.pin} takes whole numbers, but there is none from min to max.")
     try:
         return structs.replace(stream, default=datastreams.default(stream, _METRIC_TYPES[stream.kind]))
@@ -204,8 +205,8 @@ def _check_default(field: Metafield) -> None:
 
 
 def _distinct(member: str, keys: Iterable[object]) -> None:
-    listed = list(keys)
-    if len(set(listed)) != len(listed):
+    values = list(keys)
+    if len(set(values)) != len(values):
         raise _refusal(member, "two of them have the same name, pin or number.")
 
 

@@ -53,9 +53,9 @@ LAST = from_datetime(datetime.max.replace(tzinfo=UTC))
 
 def unused_datetime(at: int, taken: Collection[datetime]) -> datetime:
     """The datetime of an instant, or of the first one after it that is not taken."""
-    while (found := to_datetime(at)) in taken:
+    while (time := to_datetime(at)) in taken:
         at += 1
-    return found
+    return time
 
 
 def seconds_of_day_left(at: int) -> int:
@@ -65,10 +65,10 @@ def seconds_of_day_left(at: int) -> int:
 
 def parse_rfc3339(text: str) -> int | None:
     """Microseconds UTC since 1970 of an RFC 3339 time or of a date's midnight UTC; None for anything else."""
-    found = _RFC_3339.fullmatch(text)
-    if found is None:
+    match = _RFC_3339.fullmatch(text)
+    if match is None:
         return None
-    day, clock, fraction, sign, hours, minutes = found.groups()
+    day, clock, fraction, sign, hours, minutes = match.groups()
     try:
         local = datetime.fromisoformat(f"{day}T{clock or '00:00:00'}.{fraction or '0':0<6}+00:00")
     except ValueError:
@@ -84,10 +84,10 @@ def sort_key(text: str) -> float | None:
     Without an offset it is UTC, and a day that its month does not have counts on into the next: every store sorts
     alike.
     """
-    found = _SORTABLE.fullmatch(text)
-    if found is None:
+    match = _SORTABLE.fullmatch(text)
+    if match is None:
         return None
-    year, month, day, hour, minute, second, fraction, sign, hours, minutes = found.groups()
+    year, month, day, hour, minute, second, fraction, sign, hours, minutes = match.groups()
     days = date(int(year), int(month), 1).toordinal() - _EPOCH.toordinal() + int(day) - 1
     ahead = (int(hours) * 60 + int(minutes)) * MINUTE if sign else 0
     clock = int(hour or 0) * HOUR + int(minute or 0) * MINUTE + int(second or 0) * SECOND
@@ -122,15 +122,15 @@ def parse_iso(text: str) -> int | None:
     text = _WITHOUT_SECONDS.sub(r"\1:00", text)
     text = _SPACE_BEFORE_CLOCK.sub(r"\1T", text)
     text = _BEYOND_MICROSECONDS.sub(r"\1", text)
-    found = parse_rfc3339(_SPACE_BEFORE_OFFSET.sub(r"+\1", text))
-    return parse_rfc3339(f"{text}Z") if found is None else found
+    instant = parse_rfc3339(_SPACE_BEFORE_OFFSET.sub(r"+\1", text))
+    return parse_rfc3339(f"{text}Z") if instant is None else instant
 
 
 def require_iso(text: str, field: str) -> int:
     """As `parse_iso`. Raises Fault invalid `invalid_time`."""
-    found = parse_iso(text)
-    if found is None:
+    instant = parse_iso(text)
+    if instant is None:
         raise invalid(
             "invalid_time", f"{field} must be an ISO 8601 time, such as 2019-01-19T05:01:13.000000+00:00.", field
         )
-    return found
+    return instant

@@ -28,7 +28,7 @@ TOKEN_PATTERN = r"flr_[aotr]_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}"  # noqa: S105  # t
 _TOKEN = re.compile(TOKEN_PATTERN)
 _DEVICE_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 _DEVICE_ID_BYTES = 6
-_TOKENS = 1 << 14
+_REMEMBERED = 1 << 14
 _PROJECT_KEY = re.compile(r"[0-9a-f]{32}")
 _ORG_ID_BYTES = 5
 _GRANT = re.compile(r"flr_[tr]_")
@@ -71,7 +71,7 @@ def is_grant(text: str) -> bool:
 
 def parse_grant(grant: Grant, text: str) -> tuple[int, int] | None:
     """The organization and the key that a token claims to be issued for; None for anything else."""
-    if not text.startswith(f"flr_{grant.value}_") or not _is_sound(text):
+    if not text.startswith(f"flr_{grant.value}_") or not _is_well_formed(text):
         return None
     public = text[_PUBLIC]
     return _number(public[:_ORG_DIGITS]), _number(public[_ORG_DIGITS:])
@@ -97,19 +97,19 @@ def parse(server_key: bytes, text: str) -> Token | None:
     """A well-formed token, or a preset key of any other form; None for a token that fails its checksum."""
     if not text.startswith("flr_"):
         return Token(preset_prefix(server_key, text), text)
-    if not _is_sound(text):
+    if not _is_well_formed(text):
         return None
     return Token(text[_PUBLIC], text)
 
 
 def preset_prefix(server_key: bytes, text: str) -> str:
     """The public part of a key that an operator chose: it has none, so one is derived, separately from its digest."""
-    return "preset:" + _keyed(server_key, b"prefix", text)[:24]
+    return "preset:" + _keyed_digest(server_key, b"prefix", text)[:24]
 
 
 def digest(server_key: bytes, text: str) -> str:
     """What is stored of a token: worthless without the server key, which lies outside the database."""
-    return _keyed(server_key, b"digest", text)
+    return _keyed_digest(server_key, b"digest", text)
 
 
 def is_genuine(server_key: bytes, text: str, stored: str) -> bool:
@@ -132,7 +132,7 @@ def mark(server_key: bytes) -> str:
     return derive(server_key, "mark").hex()
 
 
-@functools.lru_cache(maxsize=_TOKENS)
+@functools.lru_cache(maxsize=_REMEMBERED)
 def device_token(server_key: bytes, device: int, version: int) -> str:
     """The token of a device, 32 URL-safe characters: 6 bytes of its id, 18 of what only the server key can make.
 
@@ -142,7 +142,7 @@ def device_token(server_key: bytes, device: int, version: int) -> str:
     return base64.urlsafe_b64encode(name + _proof(server_key, b"device", device, version)[:18]).decode()
 
 
-@functools.lru_cache(maxsize=_TOKENS)
+@functools.lru_cache(maxsize=_REMEMBERED)
 def parse_device_token(text: str) -> int | None:
     """The device that a token claims to be; None for what is no token. `is_device_token` says whether it is true."""
     if not _DEVICE_TOKEN.fullmatch(text):
@@ -155,7 +155,7 @@ def is_device_token(server_key: bytes, text: str, device: int, version: int) -> 
     return hmac.compare_digest(text, device_token(server_key, device, version))
 
 
-@functools.lru_cache(maxsize=_TOKENS)
+@functools.lru_cache(maxsize=_REMEMBERED)
 def project_key(server_key: bytes, org: int, version: int) -> str:
     """The project key of an organization, 32 hex digits: 5 bytes of its id and 11 of proof. Remembered, as above."""
     return (org.to_bytes(_ORG_ID_BYTES, "big") + _proof(server_key, b"project", org, version)[:11]).hex()
@@ -187,11 +187,11 @@ def _proof(server_key: bytes, purpose: bytes, number: int, version: int) -> byte
     return hmac.digest(server_key, b"%s:%d:%d" % (purpose, number, version), "sha256")
 
 
-def _keyed(server_key: bytes, purpose: bytes, text: str) -> str:
+def _keyed_digest(server_key: bytes, purpose: bytes, text: str) -> str:
     return hmac.new(server_key, purpose + b":" + text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
-def _is_sound(text: str) -> bool:
+def _is_well_formed(text: str) -> bool:
     body, checksum = text[:-_CHECKSUM_LENGTH], text[-_CHECKSUM_LENGTH:]
     return _TOKEN.fullmatch(text) is not None and _checksum(body) == checksum
 

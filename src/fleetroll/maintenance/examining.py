@@ -18,8 +18,8 @@ from fleetroll.core import limits, tokens
 from fleetroll.data_directory import DATABASE, KEY, DirectoryRefused, is_unfinished, read_key, resting, secret_of
 from fleetroll.maintenance.engine import Description, Engine, Refused
 
-_PRIVATE = 0o077  # permissions that nobody else may have
-_LEAST_SPACE, _SOME_SPACE = 64 << 20, 1 << 30
+_PERMISSIONS_OF_OTHERS = 0o077
+_CRITICAL_SPACE, _LOW_SPACE = 64 << 20, 1 << 30  # bytes
 _RELEASED = 1_767_225_600  # 2026-01-01: no correct clock shows an earlier time
 _SKEW_SECONDS = 300
 
@@ -53,14 +53,14 @@ def examine(engine: Engine, data: Path, preset: str | None, database: str | None
         absent = Finding("directory", State.FAIL, f"{data} does not exist", advice)
         return Report([absent, *_machine(engine, data)], is_serving=False)
     with resting(data) as at_rest:
-        found = _directory(engine, data, preset, database, at_rest)
-        return Report([*found, *_machine(engine, data)], is_serving=not at_rest)
+        findings = _directory(engine, data, preset, database, at_rest=at_rest)
+        return Report([*findings, *_machine(engine, data)], is_serving=not at_rest)
 
 
 def _directory(
-    engine: Engine, data: Path, preset: str | None, database: str | None, at_rest: bool
+    engine: Engine, data: Path, preset: str | None, database: str | None, *, at_rest: bool
 ) -> Iterator[Finding]:
-    yield _privacy("directory", data, 0o700)
+    yield _permissions("directory", data, 0o700)
     if at_rest:
         yield Finding("lock", State.OK, "free: no server is running here")
     else:
@@ -78,18 +78,20 @@ def _directory(
         yield from _database(engine, data, preset)
 
 
-def _privacy(check: str, path: Path, mode: int) -> Finding:
-    found = path.stat()
-    kind = f"{path}, mode {stat.S_IMODE(found.st_mode):04o}"
-    if found.st_mode & _PRIVATE:
+def _permissions(check: str, path: Path, mode: int) -> Finding:
+    """Whether the server's user alone can access it, and write it; `mode` is what it should have."""
+    status = path.stat()
+    description = f"{path}, mode {stat.S_IMODE(status.st_mode):04o}"
+    change_mode = f"chmod {mode:o} {shlex.quote(str(path))}"
+    if status.st_mode & _PERMISSIONS_OF_OTHERS:
+        return Finding(check, State.FAIL, f"{description}: other users can access it", change_mode)
+    if status.st_uid != os.geteuid():
         return Finding(
-            check, State.FAIL, f"{kind}: other users can access it", f"chmod {mode:o} {shlex.quote(str(path))}"
+            check, State.WARN, f"{description}, another user's", "Run this as the user that the server runs as."
         )
-    if found.st_uid != os.geteuid():
-        return Finding(check, State.WARN, f"{kind}, another user's", "Run this as the user that the server runs as.")
-    if not found.st_mode & stat.S_IWUSR:
-        return Finding(check, State.FAIL, f"{kind}: not writable", f"chmod {mode:o} {shlex.quote(str(path))}")
-    return Finding(check, State.OK, kind)
+    if not status.st_mode & stat.S_IWUSR:
+        return Finding(check, State.FAIL, f"{description}: not writable", change_mode)
+    return Finding(check, State.OK, description)
 
 
 def _key(file: Path, preset: str | None) -> Finding:
@@ -99,12 +101,12 @@ def _key(file: Path, preset: str | None) -> Finding:
         read_key(file)
     except DirectoryRefused as refused:
         return Finding("server key", State.FAIL, str(refused), "Restore it from where it was kept.")
-    return _privacy("server key", file, 0o600)
+    return _permissions("server key", file, 0o600)
 
 
 def _database(engine: Engine, data: Path, preset: str | None) -> Iterator[Finding]:
     file = data / DATABASE
-    yield _privacy("database", file, 0o600)
+    yield _permissions("database", file, 0o600)
     try:
         problems = engine.inspect(file)
     except Refused as refused:
@@ -117,38 +119,38 @@ def _database(engine: Engine, data: Path, preset: str | None) -> Iterator[Findin
         yield Finding("integrity", State.FAIL, "; ".join(problems[:3]), advice)
         return
     yield Finding("integrity", State.OK, f"a sound Fleetroll database, {file.stat().st_size} bytes")
-    known = engine.describe(file)
-    yield _schema(known, "The next start upgrades it; take a backup first.")
-    yield from _database_key(known, data, preset)
+    description = engine.describe(file)
+    yield _schema(description, "The next start upgrades it; take a backup first.")
+    yield from _database_key(description, data, preset)
 
 
 def _remote(engine: Engine, data: Path, preset: str | None, database: str) -> Iterator[Finding]:
     try:
-        known = engine.describe(database)
+        description = engine.describe(database)
     except Refused as refused:
         yield Finding("database", State.FAIL, str(refused), "See the settings and the log of the database server.")
         return
     yield Finding("database", State.OK, "the server answers, and keeps what it acknowledges")
-    yield _schema(known, "Save it with pg_dump, then run `fleetroll migrate`.")
-    yield from _database_key(known, data, preset)
+    yield _schema(description, "Save it with pg_dump, then run `fleetroll migrate`.")
+    yield from _database_key(description, data, preset)
 
 
-def _schema(known: Description, advice: str) -> Finding:
-    if known.schema < known.newest:
-        return Finding("schema", State.WARN, f"{known.schema}, this release has {known.newest}", advice)
-    return Finding("schema", State.OK, str(known.schema))
+def _schema(description: Description, advice: str) -> Finding:
+    if description.schema < description.newest:
+        return Finding("schema", State.WARN, f"{description.schema}, this release has {description.newest}", advice)
+    return Finding("schema", State.OK, str(description.schema))
 
 
-def _database_key(known: Description, data: Path, preset: str | None) -> Iterator[Finding]:
+def _database_key(description: Description, data: Path, preset: str | None) -> Iterator[Finding]:
     """Whether the server key is that of the database. Of one that cannot be read there is a finding already."""
     try:
         mark = tokens.mark(secret_of(data, preset))
     except DirectoryRefused:
         return
-    if known.mark is None:
+    if description.mark is None:
         advice = "The next start accepts the server key that it is given; make sure that it is the right one."
         yield Finding("database key", State.WARN, "not known to the database yet", advice)
-    elif known.mark != mark:
+    elif description.mark != mark:
         advice = f"Give the right one in FLEETROLL_SERVER_KEY, or put its {KEY} into {data}."
         yield Finding("database key", State.FAIL, "the database was made with another server key", advice)
     else:
@@ -175,7 +177,7 @@ def _space(data: Path) -> Finding:
     if _is_read_only(directory):  # as a failing disk becomes by itself
         advice = "See the system's log for the reason, and mount it read-write."
         return Finding("disk", State.FAIL, "read-only", advice)
-    return _room("disk", directory, data, "Make room, or move the directory to a larger disk.")
+    return _free_space("disk", directory, data, "Make room, or move the directory to a larger disk.")
 
 
 def _is_read_only(directory: Path) -> bool:
@@ -195,26 +197,26 @@ def _temporary(data: Path) -> Finding:
         directory = Path(tempfile.gettempdir())
     except FileNotFoundError:
         return Finding("temporary files", State.FAIL, "cannot be written", "Name a directory for them in TMPDIR.")
-    return _room("temporary files", directory, data, f"Make room in {directory}, or set TMPDIR to a larger disk.")
+    return _free_space("temporary files", directory, data, f"Make room in {directory}, or set TMPDIR to a larger disk.")
 
 
-def _room(check: str, directory: Path, data: Path, advice: str) -> Finding:
+def _free_space(check: str, directory: Path, data: Path, advice: str) -> Finding:
     """Whether a disk has room for a second copy of the database."""
     free, database = shutil.disk_usage(directory).free, data / DATABASE
-    found = f"{free >> 20} MiB free"
-    if free < max(_SOME_SPACE, database.stat().st_size if database.exists() else 0):
-        return Finding(check, State.FAIL if free < _LEAST_SPACE else State.WARN, found, advice)
-    return Finding(check, State.OK, found)
+    amount = f"{free >> 20} MiB free"
+    if free < max(_LOW_SPACE, database.stat().st_size if database.exists() else 0):
+        return Finding(check, State.FAIL if free < _CRITICAL_SPACE else State.WARN, amount, advice)
+    return Finding(check, State.OK, amount)
 
 
 def _open_files() -> Finding:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # a server raises the other one itself
-    wanted = limits.MAX_OPEN_FILES
-    if hard == resource.RLIM_INFINITY or hard >= wanted:
+    needed = limits.MAX_OPEN_FILES
+    if hard == resource.RLIM_INFINITY or hard >= needed:
         return Finding("open files", State.OK, f"limit {hard}")
-    found = f"limit {hard} in this shell, too few for {limits.MAX_CONNECTIONS} connections"
+    limit = f"limit {hard} in this shell, too few for {limits.MAX_CONNECTIONS} connections"
     return Finding(
-        "open files", State.WARN, found, f"ulimit -n {wanted}, or LimitNOFILE={wanted} in the service's unit"
+        "open files", State.WARN, limit, f"ulimit -n {needed}, or LimitNOFILE={needed} in the service's unit"
     )
 
 

@@ -8,7 +8,7 @@ from fleetroll.core import tokens
 from fleetroll.data_directory import DATABASE, KEY, DirectoryRefused, filling, read_key, secret_of
 from fleetroll.maintenance.engine import Description, Engine, Refused
 
-_COPIED = 1 << 20
+_COPY_CHUNK = 1 << 20
 _NAME_THE_KEY = f"Name the {KEY} of the directory that was saved: --server-key-file FILE"
 
 
@@ -30,14 +30,15 @@ def restore(engine: Engine, source: Path, data: Path, key_file: Path | None, pre
 
 
 def _require_backup(engine: Engine, source: Path) -> None:
+    """Raises Refused for what is no sound backup, such as the database of a server, whose log has a part of it."""
     log = source.with_name(source.name + "-wal")
     if log.exists() and log.stat().st_size:
         raise Refused(
             f"{source} is the database of a server, not a backup: part of it is in {log.name}.",
             "Start a server on that directory, and save it with `fleetroll backup`.",
         )
-    if found := engine.inspect(source):
-        raise Refused(f"{source} is not a sound backup: {found[0]}.", "Take another backup.")
+    if problems := engine.inspect(source):
+        raise Refused(f"{source} is not a sound backup: {problems[0]}.", "Take another backup.")
 
 
 def _key_for(data: Path, key_file: Path | None, preset: str | None) -> bytes:
@@ -51,21 +52,21 @@ def _key_for(data: Path, key_file: Path | None, preset: str | None) -> bytes:
     return secret_of(data, preset)
 
 
-def _require_its_key(known: Description, key: bytes, given: str) -> None:
+def _require_its_key(description: Description, key: bytes, key_name: str) -> None:
     # A backup of an earlier release may have no mark; the server that starts on it takes a closer look.
-    if known.mark is not None and known.mark != tokens.mark(key):
+    if description.mark is not None and description.mark != tokens.mark(key):
         raise Refused(
-            f"{given} is not the server key of this backup, and with it no API key of the backup would work.",
+            f"{key_name} is not the server key of this backup, and with it no API key of the backup would work.",
             _NAME_THE_KEY,
         )
 
 
 def _copy(source: Path, target: Path) -> None:
     try:
-        with source.open("rb") as taken, open(target, "xb", opener=_private) as kept:
-            shutil.copyfileobj(taken, kept, _COPIED)
-            kept.flush()
-            os.fsync(kept.fileno())
+        with source.open("rb") as reader, open(target, "xb", opener=_private) as writer:
+            shutil.copyfileobj(reader, writer, _COPY_CHUNK)
+            writer.flush()
+            os.fsync(writer.fileno())
     except OSError as problem:  # the error of a read or a write does not name its file
         raise OSError(problem.errno, problem.strerror, f"{source} to {target.parent / DATABASE}") from None
     if target.stat().st_size != source.stat().st_size:

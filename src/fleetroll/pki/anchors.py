@@ -8,7 +8,7 @@ hash of the key.
 
 import functools
 import hashlib
-from collections.abc import Iterator
+import itertools
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 _HASHES = ("sha1", "sha256", "sha384", "sha512")
-_LEAST_BYTES = 16
-_MOST_SERIAL_BITS = 159
-_BEGINS = datetime(2000, 1, 1, tzinfo=UTC)
-_LASTS = timedelta(days=365 * 7_000)
+_LEAST_IDENTIFIER = 16  # bytes; for a shorter one somebody could find another key
+_SERIAL_BITS = 159  # a positive number in 20 bytes (RFC 5280, 4.1.2.2)
+_NOT_BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
+_NOT_AFTER = _NOT_BEFORE + timedelta(days=365 * 7_000)
 
 
 def anchor(authority: x509.Certificate) -> bytes:
@@ -33,15 +33,15 @@ def anchor(authority: x509.Certificate) -> bytes:
     key, serial = authority.public_key(), authority.serial_number
     declared = key_identifier(authority)
     identifier = x509.SubjectKeyIdentifier(declared) if declared else x509.SubjectKeyIdentifier.from_public_key(key)
-    is_serial = 0 < serial < 1 << _MOST_SERIAL_BITS
+    is_valid_serial = 0 < serial < 1 << _SERIAL_BITS
     builder = (
         x509.CertificateBuilder()
         .subject_name(authority.subject)
         .issuer_name(authority.issuer)
-        .serial_number(serial if is_serial else x509.random_serial_number())
+        .serial_number(serial if is_valid_serial else x509.random_serial_number())
         .public_key(key)
-        .not_valid_before(_BEGINS)
-        .not_valid_after(_BEGINS + _LASTS)
+        .not_valid_before(_NOT_BEFORE)
+        .not_valid_after(_NOT_AFTER)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(identifier, critical=False)
     )
@@ -67,18 +67,19 @@ def key_identifier_matches(certificate: x509.Certificate) -> bool:
     Some servers write the hash as hexadecimal text, which counts too.
     """
     identifier = key_identifier(certificate)
-    if len(identifier) < _LEAST_BYTES:
+    if len(identifier) < _LEAST_IDENTIFIER:
         return not identifier
-    digests = _digests(certificate.public_key())
-    return any(form.startswith(identifier) for digest in digests for form in (digest, digest.hex().encode()))
-
-
-def _digests(key: CertificatePublicKeyTypes) -> Iterator[bytes]:
-    whole = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return (hashlib.new(name, form).digest() for name in _HASHES for form in (_bare_key(key), whole))
+    key = certificate.public_key()
+    with_algorithm = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    for encoded, name in itertools.product((_bare_key(key), with_algorithm), _HASHES):
+        digest = hashlib.new(name, encoded).digest()
+        if digest.startswith(identifier) or digest.hex().encode().startswith(identifier):
+            return True
+    return False
 
 
 def _bare_key(key: CertificatePublicKeyTypes) -> bytes:
+    """What RFC 5280 hashes: the key in its subjectPublicKey, without the algorithm."""
     if isinstance(key, rsa.RSAPublicKey):
         return key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
     if isinstance(key, ec.EllipticCurvePublicKey):

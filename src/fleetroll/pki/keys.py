@@ -18,8 +18,8 @@ from fleetroll.core.certificates import KeyKind, KeyType, check_generated
 from fleetroll.core.faults import Fault, invalid
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-_NONCE = 12
-_MOST_OPEN = 1_000
+_NONCE = 12  # bytes, as is recommended for AES-GCM (NIST SP 800-38D, 5.2.1.1)
+_MOST_OPENED = 1_000
 _CURVES: dict[int, ec.EllipticCurve] = {256: ec.SECP256R1(), 384: ec.SECP384R1(), 521: ec.SECP521R1()}
 _CURVE_NAMES = {curve.name for curve in _CURVES.values()}
 # Larger keys cost the verifier more than they give anybody; below 2048 bits an RSA key can be broken.
@@ -55,6 +55,7 @@ def make(kind: KeyKind) -> PrivateKey:
 
 
 def encoded(key: PrivateKey) -> bytes:
+    """PKCS#8 in DER, not encrypted."""
     return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
@@ -70,31 +71,31 @@ def load(der: bytes) -> PrivateKey:
     return key
 
 
-class Vault:
+class Sealer:
     """Seals private keys under a key derived from the server's, and opens each of them once.
 
     A seal is bound to its context: copied to another record, it does not open.
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._box = AESGCM(secret)
-        self._open: dict[tuple[bytes, str], PrivateKey] = {}
+        self._cipher = AESGCM(secret)
+        self._opened: dict[tuple[bytes, str], PrivateKey] = {}
 
     def seal(self, key: PrivateKey, context: str) -> bytes:
         nonce = os.urandom(_NONCE)
-        return nonce + self._box.encrypt(nonce, encoded(key), context.encode())
+        return nonce + self._cipher.encrypt(nonce, encoded(key), context.encode())
 
     def open(self, sealed: bytes, context: str) -> PrivateKey:
         """The key. Raises RuntimeError where it was sealed under another server key or for another context."""
-        known = self._open.get((sealed, context))
-        if known is None:
-            if len(self._open) >= _MOST_OPEN:
-                self._open.clear()
-            known = self._open[sealed, context] = self._unseal(sealed, context)
-        return known
+        key = self._opened.get((sealed, context))
+        if key is None:
+            if len(self._opened) >= _MOST_OPENED:
+                self._opened.clear()
+            key = self._opened[sealed, context] = self._unseal(sealed, context)
+        return key
 
     def _unseal(self, sealed: bytes, context: str) -> PrivateKey:
         try:
-            return load(self._box.decrypt(sealed[:_NONCE], sealed[_NONCE:], context.encode()))
+            return load(self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], context.encode()))
         except InvalidTag:
             raise RuntimeError("an authority's key was sealed under another server key") from None

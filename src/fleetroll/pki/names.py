@@ -13,6 +13,11 @@ from fleetroll.pki.port import Name
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+")
 _MAIL = re.compile(r"[\x21-\x3f\x41-\x7e]+@[A-Za-z0-9.-]+")
+_PATTERNS: dict[type[x509.GeneralName], re.Pattern[str]] = {
+    x509.DNSName: _HOST,
+    x509.UniformResourceIdentifier: _URI,
+    x509.RFC822Name: _MAIL,
+}
 
 
 def read(name: x509.Name) -> Name:
@@ -29,8 +34,8 @@ def read(name: x509.Name) -> Name:
 
 
 def _first(name: x509.Name, part: x509.ObjectIdentifier) -> str:
-    found = name.get_attributes_for_oid(part)
-    return str(found[0].value) if found else ""
+    attributes = name.get_attributes_for_oid(part)
+    return str(attributes[0].value) if attributes else ""
 
 
 def check_subject(name: x509.Name) -> None:
@@ -66,7 +71,7 @@ def check_alternatives(names: x509.SubjectAlternativeName) -> None:
 def _is_plain(name: x509.GeneralName) -> bool:
     if isinstance(name, x509.IPAddress):
         return isinstance(name.value, ipaddress.IPv4Address | ipaddress.IPv6Address)
-    pattern = {x509.DNSName: _HOST, x509.UniformResourceIdentifier: _URI, x509.RFC822Name: _MAIL}.get(type(name))
+    pattern = _PATTERNS.get(type(name))
     return pattern is not None and len(name.value) <= limits.MAX_SUBJECT_TEXT and bool(pattern.fullmatch(name.value))
 
 

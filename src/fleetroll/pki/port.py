@@ -5,7 +5,7 @@ private key leaves only sealed, and only the same server key opens it again.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -64,8 +64,15 @@ class Issued(Struct, frozen=True):
     not_after: Instant
 
 
+class CertificateAndKey(NamedTuple):
+    """A certificate, in DER, and its new private key, in PEM under a password."""
+
+    certificate: bytes
+    key: str
+
+
 class Signer(Struct, frozen=True):
-    """An authority as it is kept: its certificate, its sealed key, and what the seal is bound to."""
+    """An authority as it is stored: its certificate, its sealed key, and what the seal is bound to."""
 
     certificate: bytes
     sealed_key: bytes
@@ -104,8 +111,8 @@ class Pki(Protocol):
         It ends no later than the authority. Raises Fault invalid `authority_expired` or `authority_not_yet_valid`.
         """
 
-    def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms, password: str) -> tuple[bytes, str]:
-        """A certificate for servers at `hosts`, in DER, and its new key, in PEM under the password."""
+    def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms, password: str) -> CertificateAndKey:
+        """A certificate for servers at `hosts`, with a new key. Raises Fault invalid as `issue` does."""
 
     def is_issued_by(self, certificate: bytes, authority: bytes) -> bool:
         """Whether `authority` is the issuer of `certificate` and has signed it. Time is not looked at."""

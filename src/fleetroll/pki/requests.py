@@ -19,7 +19,7 @@ from fleetroll.pki.port import Request
 
 _HASHES = {"sha256", "sha384", "sha512"}
 # What the parser raises for bytes that are not a request; it parses parts only when they are first asked for.
-MISFORMED = (
+MALFORMED = (
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
@@ -37,7 +37,7 @@ def read(der: bytes) -> Request:
     try:
         with quietly():
             return _checked(der)
-    except MISFORMED:
+    except MALFORMED:
         raise invalid("invalid_request", "This is not a certificate request (PKCS#10).") from None
 
 
@@ -65,20 +65,25 @@ def quietly() -> AbstractContextManager[object]:
 
 
 def load(der: bytes) -> x509.CertificateSigningRequest:
+    """The request as it is, unchecked. Raises any of `MALFORMED`, as may later access to its parts."""
     return x509.load_der_x509_csr(der)
 
 
-def alternative_names(of: x509.CertificateSigningRequest | x509.Certificate) -> x509.SubjectAlternativeName | None:
+def alternative_names(holder: x509.CertificateSigningRequest | x509.Certificate) -> x509.SubjectAlternativeName | None:
+    """The subject alternative names (RFC 5280, 4.2.1.6) of a request or a certificate; None if it has none."""
     try:
-        return of.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return holder.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return None
 
 
 def _check_signature(request: x509.CertificateSigningRequest) -> None:
-    hashed = request.signature_hash_algorithm
-    is_pure = hashed is None and isinstance(request.public_key(), ed25519.Ed25519PublicKey)
-    if not is_pure and (hashed is None or hashed.name not in _HASHES):
+    algorithm = request.signature_hash_algorithm
+    if algorithm is None:  # Ed25519 hashes by itself (RFC 8032)
+        is_strong = isinstance(request.public_key(), ed25519.Ed25519PublicKey)
+    else:
+        is_strong = algorithm.name in _HASHES
+    if not is_strong:
         raise invalid("weak_signature", "The request must be signed with SHA-256, SHA-384 or SHA-512.")
     if not request.is_signature_valid:
         raise invalid("invalid_signature", "The request is not signed with the key that it contains.")

@@ -19,23 +19,23 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fleetroll.core import limits
-from fleetroll.core.certificates import KeyKind, KeyType, Revocation
+from fleetroll.core.certificates import KeyKind, KeyType, Reason, Revocation
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import Instant
 from fleetroll.core.times import SECOND, from_datetime, to_datetime
 from fleetroll.pki import anchors, keys, names, requests
-from fleetroll.pki.port import Description, Issued, Request, Signer, Terms
+from fleetroll.pki.port import CertificateAndKey, Description, Issued, Request, Signer, Terms
 
 _SERIAL_BYTES = 16
-Builder = x509.CertificateBuilder
+_Builder = x509.CertificateBuilder
 
 
 class X509:
     """Implements `port.Pki`. `secret` seals the keys of authorities."""
 
     def __init__(self, secret: bytes) -> None:
-        self._vault = keys.Vault(secret)
-        self._making = asyncio.Lock()
+        self._sealer = keys.Sealer(secret)
+        self._one_key_at_a_time = asyncio.Lock()
         self._due: Counter[int] = Counter()  # keys that are being made or wait to be, by organization
 
     def make_authority(self, name: str, owner: str, key: bytes, terms: Terms, context: str) -> Signer:
@@ -53,7 +53,7 @@ class X509:
             .add_extension(identifier, critical=False)
         )
         certificate = builder.sign(own, requests.hash_for(own))
-        return Signer(certificate.public_bytes(Encoding.DER), self._vault.seal(own, context), context)
+        return Signer(certificate.public_bytes(Encoding.DER), self._sealer.seal(own, context), context)
 
     def read_request(self, der: bytes) -> Request:
         return requests.read(der)
@@ -62,7 +62,7 @@ class X509:
         try:
             with requests.quietly():
                 return _describe(_load(der))
-        except requests.MISFORMED:
+        except requests.MALFORMED:
             raise _no_certificate() from None
 
     def describe_authority(self, der: bytes) -> Description:
@@ -81,36 +81,36 @@ class X509:
         try:
             with requests.quietly():
                 return anchors.anchor(_load(authority))
-        except requests.MISFORMED:
+        except requests.MALFORMED:
             return None
 
     def can_sign(self, signer: Signer) -> bool:
         try:
-            self._vault.open(signer.sealed_key, signer.context)
+            self._sealer.open(signer.sealed_key, signer.context)
         except RuntimeError:
             return False
         return True
 
     def issue(self, signer: Signer, request: Request, terms: Terms) -> Issued:
-        wanted = requests.load(request.der)
+        csr = requests.load(request.der)
         with requests.quietly():
             purpose = ExtendedKeyUsageOID.CLIENT_AUTH
-            builder = self._leaf(signer, wanted.subject, wanted.public_key(), terms, purpose)
-        if terms.with_names and (alternatives := requests.alternative_names(wanted)) is not None:
+            builder = self._leaf(signer, csr.subject, csr.public_key(), terms, purpose)
+        if terms.with_names and (alternatives := requests.alternative_names(csr)) is not None:
             builder = builder.add_extension(alternatives, critical=False)
         return self._signed(signer, builder)
 
-    def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms, password: str) -> tuple[bytes, str]:
+    def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms, password: str) -> CertificateAndKey:
         key = keys.make(KeyKind())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][: limits.MAX_AUTHORITY_NAME])])
         builder = self._leaf(signer, subject, key.public_key(), terms, ExtendedKeyUsageOID.SERVER_AUTH)
         builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
-        return self._signed(signer, builder).der, keys.encrypted(key, password)
+        return CertificateAndKey(self._signed(signer, builder).der, keys.encrypted(key, password))
 
     def is_issued_by(self, certificate: bytes, authority: bytes) -> bool:
         try:
             _load(certificate).verify_directly_issued_by(_load(authority))
-        except (*requests.MISFORMED, InvalidSignature):
+        except (*requests.MALFORMED, InvalidSignature):
             return False
         return True
 
@@ -120,13 +120,13 @@ class X509:
     def revocation_list(
         self, signer: Signer, revoked: Sequence[Revocation], number: int, at: Instant, until: Instant
     ) -> bytes:
-        key = self._vault.open(signer.sealed_key, signer.context)
+        key = self._sealer.open(signer.sealed_key, signer.context)
         # Given to the constructor: added one by one, each entry would copy all those before it.
         builder = x509.CertificateRevocationListBuilder(
             _load(signer.certificate).subject,
             _datetime(at),
             _datetime(until),
-            revoked_certificates=[_entry(one) for one in revoked],
+            revoked_certificates=list(map(_entry, revoked)),
         )
         builder = builder.add_extension(x509.CRLNumber(number), critical=False)
         builder = builder.add_extension(_issuer_key(signer.certificate), critical=False)
@@ -145,24 +145,24 @@ class X509:
             raise _too_many_keys()
         self._due[org] += 1
         try:
-            async with self._making:
+            async with self._one_key_at_a_time:
                 return await asyncio.to_thread(self.make_key, kind)
         finally:
             self._due -= Counter([org])
 
     def make_request(self, key: bytes, like: Request) -> Request:
-        wanted = requests.load(like.der)
+        csr = requests.load(like.der)
         with requests.quietly():
-            made = requests.make(keys.load(key), wanted.subject, requests.alternative_names(wanted))
-        return requests.read(made)
+            der = requests.make(keys.load(key), csr.subject, requests.alternative_names(csr))
+        return requests.read(der)
 
     def _leaf(
         self, signer: Signer, subject: x509.Name, key: PublicKey, terms: Terms, purpose: x509.ObjectIdentifier
-    ) -> Builder:
+    ) -> _Builder:
         """A certificate that certifies nobody else, with the extensions that RFC 5280 asks for."""
         authority = _load(signer.certificate)
         return (
-            self._new(subject, _within(authority, terms))
+            self._new(subject, _within_authority(terms, authority))
             .issuer_name(authority.subject)
             .public_key(key)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -172,23 +172,26 @@ class X509:
             .add_extension(_issuer_key(signer.certificate), critical=False)
         )
 
-    def _new(self, subject: x509.Name, terms: Terms) -> Builder:
+    def _new(self, subject: x509.Name, terms: Terms) -> _Builder:
         # 127 bits, the highest always set: a positive number, and always of the same length.
         number = int.from_bytes(secrets.token_bytes(_SERIAL_BYTES)) & (1 << 127) - 1 | 1 << 126
         return (
-            Builder()
+            _Builder()
             .subject_name(subject)
             .serial_number(number)
             .not_valid_before(_datetime(terms.not_before))
             .not_valid_after(_datetime(terms.not_after))
         )
 
-    def _signed(self, signer: Signer, builder: Builder) -> Issued:
-        key = self._vault.open(signer.sealed_key, signer.context)
-        made = builder.sign(key, requests.hash_for(key))
-        der = made.public_bytes(Encoding.DER)
-        times = from_datetime(made.not_valid_before_utc), from_datetime(made.not_valid_after_utc)
-        return Issued(_serial(made.serial_number), der, *times)
+    def _signed(self, signer: Signer, builder: _Builder) -> Issued:
+        key = self._sealer.open(signer.sealed_key, signer.context)
+        certificate = builder.sign(key, requests.hash_for(key))
+        return Issued(
+            _serial(certificate.serial_number),
+            certificate.public_bytes(Encoding.DER),
+            from_datetime(certificate.not_valid_before_utc),
+            from_datetime(certificate.not_valid_after_utc),
+        )
 
 
 def _too_many_keys() -> Fault:
@@ -223,10 +226,10 @@ def _no_certificate() -> Fault:
 
 def _issuer_key_of(certificate: x509.Certificate) -> str:
     try:
-        found = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+        identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
     except x509.ExtensionNotFound:
         return ""
-    return found.hex() if found else ""
+    return identifier.hex() if identifier else ""
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
@@ -255,17 +258,20 @@ def _usage(*, certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _within(authority: x509.Certificate, terms: Terms) -> Terms:
-    """No certificate begins before its authority or outlives it."""
-    begins = max(terms.not_before, from_datetime(authority.not_valid_before_utc))
-    ends = min(terms.not_after, from_datetime(authority.not_valid_after_utc))
-    if terms.not_after <= begins:
+def _within_authority(terms: Terms, authority: x509.Certificate) -> Terms:
+    """The terms with times at which the authority is valid too.
+
+    Raises Fault invalid `authority_expired` or `authority_not_yet_valid` if there are none.
+    """
+    not_before = max(terms.not_before, from_datetime(authority.not_valid_before_utc))
+    not_after = min(terms.not_after, from_datetime(authority.not_valid_after_utc))
+    if terms.not_after <= not_before:
         since = authority.not_valid_before_utc.date()
         message = f"The certificate authority is not valid before {since}: the clock was ahead when it was made."
         raise invalid("authority_not_yet_valid", message)
-    if ends <= begins:
+    if not_after <= not_before:
         raise invalid("authority_expired", "The certificate authority has expired.")
-    return Terms(begins, ends, terms.with_names)
+    return Terms(not_before, not_after, terms.with_names)
 
 
 def _host(host: str) -> x509.GeneralName:
@@ -277,21 +283,23 @@ def _host(host: str) -> x509.GeneralName:
 
 def _entry(revoked: Revocation) -> x509.RevokedCertificate:
     builder = x509.RevokedCertificateBuilder(int(revoked.serial, 16), _datetime(revoked.at))
-    if revoked.reason.value:
-        builder = builder.add_extension(x509.CRLReason(_REASONS[revoked.reason.value]), critical=False)
+    if revoked.reason is not Reason.UNSPECIFIED:  # which is said by leaving the extension out (RFC 5280, 5.3.1)
+        builder = builder.add_extension(x509.CRLReason(_REASONS[revoked.reason]), critical=False)
     return builder.build()
 
 
 _REASONS = {
-    1: x509.ReasonFlags.key_compromise,
-    2: x509.ReasonFlags.ca_compromise,
-    3: x509.ReasonFlags.affiliation_changed,
-    4: x509.ReasonFlags.superseded,
-    5: x509.ReasonFlags.cessation_of_operation,
-    6: x509.ReasonFlags.certificate_hold,
-    9: x509.ReasonFlags.privilege_withdrawn,
-    10: x509.ReasonFlags.aa_compromise,
+    Reason.KEY_COMPROMISE: x509.ReasonFlags.key_compromise,
+    Reason.CA_COMPROMISE: x509.ReasonFlags.ca_compromise,
+    Reason.AFFILIATION_CHANGED: x509.ReasonFlags.affiliation_changed,
+    Reason.SUPERSEDED: x509.ReasonFlags.superseded,
+    Reason.CESSATION_OF_OPERATION: x509.ReasonFlags.cessation_of_operation,
+    Reason.CERTIFICATE_HOLD: x509.ReasonFlags.certificate_hold,
+    Reason.PRIVILEGE_WITHDRAWN: x509.ReasonFlags.privilege_withdrawn,
+    Reason.AA_COMPROMISE: x509.ReasonFlags.aa_compromise,
 }
+if _REASONS.keys() | {Reason.UNSPECIFIED} != set(Reason):
+    raise LookupError("every reason of a revocation needs its flag")
 
 
 def _serial(number: int) -> str:

@@ -129,8 +129,8 @@ async def store(call: Call, device: Device, samples: Sequence[Sample]) -> list[L
 
 
 def _point(stream: Stream, types: Mapping[str, str], sample: Sample) -> telemetry.Point:
-    value = rules.value(stream.kind, types.get(stream.metric), sample.given)
-    kept = rules.bounded(stream.kind, value, stream.min, stream.max)
+    value = rules.parse(stream.kind, types.get(stream.metric), sample.given)
+    kept = rules.clamped(stream.kind, value, stream.min, stream.max)
     return telemetry.Point(stream.metric, kept, sample.at)
 
 

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from fleetroll.core import limits, names, readings, tokens
-from fleetroll.core.datastreams import plain
+from fleetroll.core.datastreams import as_text
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import PRODUCTION, Device, Instant, Span
 from fleetroll.core.policy import Action
@@ -134,9 +134,9 @@ def _writer(wanted: Export) -> Callable[[Instant, Any], list[str]]:
 
     def write(at: Instant, value: Any) -> list[str]:
         if form is None:
-            return [str(at // MILLISECOND), plain(None, value)]
+            return [str(at // MILLISECOND), as_text(None, value)]
         when = to_datetime(at).astimezone(zone)
-        return [when.strftime(form), plain(None, value)]
+        return [when.strftime(form), as_text(None, value)]
 
     return write
 

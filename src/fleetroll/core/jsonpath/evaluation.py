@@ -1,6 +1,7 @@
 """What a predicate means of a document, as PostgreSQL has it."""
 
 import functools
+import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -63,6 +64,7 @@ class _Misfit(Exception):
 
 
 _ZERO = Decimal(0)
+_flattened = itertools.chain.from_iterable
 _LAX = _Mode(lax=True, forgives=True)
 _STRICT = _Mode(lax=False, forgives=False)
 _BELOW_DESCENT = _Mode(lax=False, forgives=True)
@@ -88,7 +90,7 @@ def _truth(predicate: Predicate, item: object, mode: _Mode) -> Truth:  # noqa: C
         case Exists(path):
             return _exists(path, item, mode)
         case StartsWith(path, text):
-            return _of_text(path, item, mode, lambda one: one.startswith(text))
+            return _of_text(path, item, mode, lambda value: value.startswith(text))
         case LikeRegex(path, pattern, flags):
             return _of_text(path, item, mode, compiled(pattern, flags).search)
         case All(parts):
@@ -107,8 +109,10 @@ def _truth(predicate: Predicate, item: object, mode: _Mode) -> Truth:  # noqa: C
 
 def _compared(predicate: Compared, item: object, mode: _Mode) -> Truth:
     # All values are found before the first is compared: one that does not fit makes the whole comparison unknown.
-    ones, others = (list(_operands(side, item, mode)) for side in (predicate.left, predicate.right))
-    return _some((_compare(predicate.symbol, one, other) for one in ones for other in others), mode)
+    lefts = list(_operands(predicate.left, item, mode))
+    rights = list(_operands(predicate.right, item, mode))
+    pairs = itertools.product(lefts, rights)
+    return _some((_compare(predicate.symbol, left, right) for left, right in pairs), mode)
 
 
 def _exists(path: Path, item: object, mode: _Mode) -> bool:
@@ -119,23 +123,21 @@ def _exists(path: Path, item: object, mode: _Mode) -> bool:
 
 def _itself(path: Path, item: object, mode: _Mode) -> Truth:
     """The boolean that the path finds; unknown if it finds anything else, or more."""
-    match list(_items(path, item, mode)):
-        case [bool() as found]:
-            return found
-    return None
+    items = list(_items(path, item, mode))
+    return items[0] if len(items) == 1 and isinstance(items[0], bool) else None
 
 
 def _of_text(path: Path, item: object, mode: _Mode, test: Callable[[str], bool]) -> Truth:
     items = list(_unwrapped(_items(path, item, mode), mode))
-    return _some((test(one) if isinstance(one, str) else None for one in items), mode)
+    return _some((test(item) if isinstance(item, str) else None for item in items), mode)
 
 
 def _some(truths: Iterator[Truth], mode: _Mode) -> Truth:
-    """Whether it is true of some item. In strict mode it is unknown if it is so of any."""
+    """Whether it is true of some item. In strict mode it is unknown if it is unknown of any."""
     if mode.lax:
         return _any(truths)
-    found = set(truths)
-    return None if None in found else True in found
+    outcomes = set(truths)
+    return None if None in outcomes else True in outcomes
 
 
 def _any(truths: Iterator[Truth]) -> Truth:
@@ -157,15 +159,15 @@ def _negated(truth: Truth) -> Truth:
     return None if truth is None else not truth
 
 
-def _compare(symbol: str, one: object, other: object) -> Truth:
-    if one is None or other is None:
-        return symbol in {"==", "<=", ">="} if one is other else symbol == "!="
-    if _kind(one) != _kind(other) or isinstance(one, dict | list):
+def _compare(symbol: str, left: object, right: object) -> Truth:
+    if left is None or right is None:
+        return symbol in {"==", "<=", ">="} if left is right else symbol == "!="
+    if _kind(left) != _kind(right) or isinstance(left, dict | list):
         return None
-    if type(one) is not type(other) and numerics.is_number(one):
+    if type(left) is not type(right) and numerics.is_number(left):
         # A large float is not the number that it is written as, and an integer beside it would tell.
-        one, other = numerics.exact(one), numerics.exact(other)
-    return _TESTS[symbol](one, other)
+        left, right = numerics.exact(left), numerics.exact(right)
+    return _TESTS[symbol](left, right)
 
 
 def _kind(value: object) -> str:
@@ -185,9 +187,9 @@ def _operands(operand: Operand, item: object, mode: _Mode) -> Iterator[object]:
         case Literal(value):
             return iter((value,))
         case Signed(symbol, part):
-            return (numerics.compute(symbol, _ZERO, _number(one)) for one in _operands(part, item, mode))
+            return (numerics.compute(symbol, _ZERO, _number(value)) for value in _operands(part, item, mode))
         case Arithmetic(symbol, left, right):
-            return _computed(symbol, *(list(_operands(side, item, mode)) for side in (left, right)))
+            return _computed(symbol, list(_operands(left, item, mode)), list(_operands(right, item, mode)))
         case Path():
             return _unwrapped(_items(operand, item, mode), mode)
 
@@ -226,12 +228,12 @@ NUMERIC: dict[str, Callable[[object], Decimal]] = {
 
 
 def _items(path: Path, item: object, mode: _Mode) -> Iterator[object]:
-    found = iter((item,)) if isinstance(path.root, str) else _operands(path.root, item, mode)
+    items = iter((item,)) if isinstance(path.root, str) else _operands(path.root, item, mode)
     for step in path.steps:
-        found = _stepped(found, step, mode)
+        items = _stepped(items, step, mode)
         if isinstance(step, Descendants) and not mode.lax:
             mode = _BELOW_DESCENT
-    return found
+    return items
 
 
 def _stepped(items: Iterator[object], step: Step, mode: _Mode) -> Iterator[object]:
@@ -239,19 +241,19 @@ def _stepped(items: Iterator[object], step: Step, mode: _Mode) -> Iterator[objec
         case Key(name):
             return _members(_unwrapped(items, mode), name, mode)
         case Index(spans):
-            return (one for array in _arrays(items, mode) for one in _positions(array, spans, mode))
+            return _flattened(_positions(array, spans, mode) for array in _arrays(items, mode))
         case Elements():
-            return (one for array in _arrays(items, mode) for one in array)
+            return _flattened(_arrays(items, mode))
         case Descendants(first, last):
-            return (one for item in items for one in _descendants(item, first, last))
+            return _flattened(_descendants(item, first, last) for item in items)
         case Where(predicate):
-            return (one for one in _unwrapped(items, mode) if _holds(predicate, one, mode))
+            return (item for item in _unwrapped(items, mode) if _holds(predicate, item, mode))
         case Method("size"):
             return (len(array) for array in _arrays(items, mode))
         case Method("type"):
             return (_kind(item) for item in items)
         case Method(name):
-            return (NUMERIC[name](one) for one in _unwrapped(items, mode))
+            return (NUMERIC[name](item) for item in _unwrapped(items, mode))
 
 
 def _unwrapped(items: Iterator[object], mode: _Mode) -> Iterator[object]:
@@ -277,11 +279,17 @@ def _members(items: Iterator[object], name: str | None, mode: _Mode) -> Iterator
     for item in items:
         if isinstance(item, dict) and name is None:
             # In PostgreSQL's order: `exists` ends at the first member that has what it asks for, or that does not fit.
-            yield from (item[one] for one in sorted(item, key=lambda one: (len(one.encode()), one.encode())))
+            yield from (item[key] for key in sorted(item, key=_member_order))
         elif isinstance(item, dict) and name in item:
             yield item[name]
         else:
             _misfit(mode)
+
+
+def _member_order(key: str) -> tuple[int, bytes]:
+    """PostgreSQL's `jsonb` orders keys by their length in bytes, then by the bytes."""
+    encoded = key.encode()
+    return len(encoded), encoded
 
 
 def _positions(array: list[object], spans: tuple[tuple[int, int], ...], mode: _Mode) -> Iterator[object]:
@@ -295,13 +303,13 @@ def _positions(array: list[object], spans: tuple[tuple[int, int], ...], mode: _M
 
 def _descendants(item: object, first: int, last: int) -> Iterator[object]:
     """What is at the levels from `first` to `last` below the item, level by level."""
-    level, below = 0, [item]
-    while below and (level <= last or last < 0):
+    level, items = 0, [item]
+    while items and (level <= last or last < 0):
         if 0 <= first <= level:
-            yield from below
+            yield from items
         elif first < 0 and last < 0 and level:
-            yield from (one for one in below if not isinstance(one, dict | list))
-        below = [one for container in below for one in _children(container)]
+            yield from (item for item in items if not isinstance(item, dict | list))
+        items = list(_flattened(map(_children, items)))
         level += 1
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fleetroll.core import limits, regexp
 from fleetroll.core.faults import Fault, brief
 from fleetroll.core.jsonpath.evaluation import NUMERIC, compiled
-from fleetroll.core.jsonpath.symbols import Symbol, number, refused, symbols, unexpected, unquoted
+from fleetroll.core.jsonpath.lexer import Token, number, refused, tokens, unexpected, unquoted
 from fleetroll.core.jsonpath.tree import (
     All,
     Arithmetic,
@@ -57,12 +57,12 @@ def parse(text: str) -> Predicate:
     if len(text) > limits.MAX_FILTER:
         raise refused(f"is longer than {limits.MAX_FILTER} characters")
     parser = _Parser(text)
-    found = parser.whole()
+    predicate = parser.whole()
     if parser.size > limits.MAX_PREDICATES:
         raise refused(f"has more than {limits.MAX_PREDICATES} predicates")
     if parser.descends and parser.longest > _MAX_STEPS_BESIDE_DESCENT:
         raise refused(f"has ** and a path of more than {_MAX_STEPS_BESIDE_DESCENT} steps")
-    return found
+    return predicate
 
 
 @functools.lru_cache(maxsize=256)
@@ -78,23 +78,23 @@ def parse_path(text: str) -> tuple[str | int, ...] | None:
     """The steps of a plain path, `$.a.b[0]`, with -1 for `[last]`; None for a text that is anything else."""
     steps: list[str | int] = []
     position, end = 1, len(text)
-    while text[:1] == "$" and position < end and (found := _PLAIN.match(text, position)):
-        position = found.end()
-        if found["index"]:
-            steps.append(int(found["index"]) if found["index"].isdigit() else -1)
+    while text[:1] == "$" and position < end and (match := _PLAIN.match(text, position)):
+        position = match.end()
+        if match["index"]:
+            steps.append(int(match["index"]) if match["index"].isdigit() else -1)
         else:
             try:
-                steps.append(found["word"] or unquoted(found["text"]))
+                steps.append(match["word"] or unquoted(match["text"]))
             except Fault:
                 return None
     return tuple(steps) if position == end and 0 < len(steps) <= limits.MAX_JSON_DEPTH else None
 
 
 class _Parser:
-    """Reads symbols from left to right, one function per rule of the grammar."""
+    """Recursive descent over the tokens, one function per rule of the grammar."""
 
     def __init__(self, text: str, deepest: int = limits.MAX_FILTER_DEPTH) -> None:
-        self._symbols = list(symbols(text))
+        self._tokens = list(tokens(text))
         self._next = 0
         self._depth = 0
         self._deepest = deepest
@@ -106,17 +106,17 @@ class _Parser:
         self.descends = False
 
     def whole(self) -> Predicate:
-        self._strict = not self._take("lax") and self._take("strict")
-        found = self._either(bare=True)
-        if self._symbol is not None:
+        self._strict = not self._accept("lax") and self._accept("strict")
+        predicate = self._disjunction(bare=True)
+        if self._token is not None:
             raise self._unexpected("join predicates with && or ||")
-        return Strict(found) if self._strict else found
+        return Strict(predicate) if self._strict else predicate
 
-    def _either(self, *, bare: bool = False) -> Predicate:
+    def _disjunction(self, *, bare: bool = False) -> Predicate:
         self._deepen()
-        parts = [self._all(bare=bare)]
-        while self._take("||"):
-            parts.append(self._all())
+        parts = [self._conjunction(bare=bare)]
+        while self._accept("||"):
+            parts.append(self._conjunction())
         self._depth -= 1
         return parts[0] if len(parts) == 1 else Either(tuple(parts))
 
@@ -125,52 +125,53 @@ class _Parser:
         if self._depth > self._deepest:
             raise refused(f"is nested deeper than {self._deepest} levels")
 
-    def _all(self, *, bare: bool = False) -> Predicate:
+    def _conjunction(self, *, bare: bool = False) -> Predicate:
         parts = [self._single(bare=bare)]
-        while self._take("&&"):
+        while self._accept("&&"):
             parts.append(self._single())
         return parts[0] if len(parts) == 1 else All(tuple(parts))
 
     def _single(self, *, bare: bool = False) -> Predicate:
         if self._encloses_predicate():
             self._next += 1
-            return self._closed()
+            return self._parenthesized()
         self.size += 1
-        if self._take("!"):
-            if not (self._encloses_predicate() or self._sees("exists")):
+        if self._accept("!"):
+            if not (self._encloses_predicate() or self._next_is("exists")):
                 raise self._unexpected("write a predicate in parentheses, or exists, after !")
             return Negated(self._single())
-        if self._take("exists"):
+        if self._accept("exists"):
             self._expect("(")
             path = self._path()
             self._expect(")")
             return Exists(path)
-        return self._about(self._operand(), bare)
+        return self._comparison(self._operand(), bare=bare)
 
-    def _closed(self) -> Predicate:
-        inner = self._either()
+    def _parenthesized(self) -> Predicate:
+        inner = self._disjunction()
         self._expect(")")
-        if self._take("is"):
+        if self._accept("is"):
             self._expect("unknown")
             return Unknown(inner)
         return inner
 
-    def _about(self, left: Operand, bare: bool) -> Predicate:
-        symbol = self._peek()
-        if symbol is not None and symbol in _COMPARATORS:
-            at = self._taking()
+    def _comparison(self, left: Operand, *, bare: bool) -> Predicate:
+        """What is said of an operand: how it compares, or in `bare` position that it is true by itself."""
+        operator = self._peek()
+        if operator is not None and operator in _COMPARATORS:
+            at = self._advance()
             right = self._operand()
-            if self._is_many(left) and self._is_many(right):
+            if self._finds_many(left) and self._finds_many(right):
                 raise self._refused(f"compares two paths; {self._how_paths_compare()}", at)
-            return Compared(_COMPARATORS[symbol], left, right)
+            return Compared(_COMPARATORS[operator], left, right)
         if not isinstance(left, Path):
             raise self._unexpected("a comparison is expected after a value")
-        if self._take("starts"):
+        if self._accept("starts"):
             self._expect("with")
             return StartsWith(left, self._text())
-        if self._take("like_regex"):
+        if self._accept("like_regex"):
             return self._regex(left)
-        if bare and symbol is None:
+        if bare and operator is None:
             return Bare(left)
         raise self._unexpected("a comparison is expected after a path")
 
@@ -179,20 +180,21 @@ class _Parser:
             return "each of them must find a single value"
         return "in lax mode each may find several values, so begin with strict"
 
-    def _is_many(self, operand: Operand) -> bool:
+    def _finds_many(self, operand: Operand) -> bool:
         """Whether it may find any number of values; in lax mode a single one may be an array of them."""
         if isinstance(operand, Signed):
-            return self._is_many(operand.part)
+            return self._finds_many(operand.part)
         if not isinstance(operand, Path):
             return False
         root = operand.root
         return any(map(_leads_to_many, operand.steps)) or (
-            not self._strict if isinstance(root, str) else self._is_many(root)
+            not self._strict if isinstance(root, str) else self._finds_many(root)
         )
 
     def _regex(self, path: Path) -> Predicate:
         at = self._next
-        pattern, flags = self._text(), "".join(sorted(set(self._text()))) if self._take("flag") else ""
+        pattern = self._text()
+        flags = "".join(sorted(set(self._text()))) if self._accept("flag") else ""
         if unknown := flags.strip(_FLAGS):
             raise self._refused(f"has the unknown like_regex flag {brief(unknown)}; use i, s or q", self._next - 1)
         try:
@@ -203,33 +205,34 @@ class _Parser:
 
     def _encloses_predicate(self) -> bool:
         """Whether a parenthesis comes next, and is around a predicate, rather than around an operand."""
-        if not self._sees("("):
+        if not self._next_is("("):
             return False
-        depth, filtering, before = 0, 0, ""
-        for _, symbol, _ in self._symbols[self._next :]:
-            if symbol == "(":
+        depth, filter_depth, previous = 0, 0, ""
+        for token in self._tokens[self._next :]:
+            text = token.text
+            if text == "(":
                 depth += 1
-                filtering = filtering or (depth if before == "?" else 0)
-            elif symbol == ")":
-                filtering = 0 if depth == filtering else filtering
+                filter_depth = filter_depth or (depth if previous == "?" else 0)
+            elif text == ")":
+                filter_depth = 0 if depth == filter_depth else filter_depth
                 depth -= 1
-            elif symbol.lower() in _PREDICATES and before != "." and not filtering:
+            elif text.lower() in _PREDICATES and previous != "." and not filter_depth:
                 return True
             if depth == 0:
                 return False
-            before = symbol
+            previous = text
         return True
 
     def _operand(self) -> Operand:
         return self._chain(_SUMS, lambda: self._chain(_PRODUCTS, self._signed))
 
-    def _chain(self, symbols: frozenset[str], part: Callable[[], Operand]) -> Operand:
+    def _chain(self, operators: frozenset[str], part: Callable[[], Operand]) -> Operand:
         """Operands with operators of one precedence between them, from left to right."""
-        found = part()
-        while (symbol := self._peek()) is not None and symbol in symbols:
-            self._count_operator(self._taking())
-            found = Arithmetic(symbol, found, part())
-        return found
+        operand = part()
+        while (operator := self._peek()) is not None and operator in operators:
+            self._count_operator(self._advance())
+            operand = Arithmetic(operator, operand, part())
+        return operand
 
     def _count_operator(self, at: int) -> None:
         self._operators += 1
@@ -237,87 +240,87 @@ class _Parser:
             raise self._refused(f"has more than {_MAX_OPERATORS} arithmetic operators", at)
 
     def _signed(self) -> Operand:
-        symbol = self._peek()
-        if symbol is None or symbol not in _SUMS:
+        sign = self._peek()
+        if sign is None or sign not in _SUMS:
             return self._factor()
-        at = self._taking()
-        digits = self._taken("number")
+        at = self._advance()
+        digits = self._accept_kind("number")
         if digits is not None:
-            return Literal(number(symbol.strip("+") + digits.text, digits.column))
+            return Literal(number(sign.strip("+") + digits.text, digits.column))
         self._count_operator(at)
-        return Signed(symbol, self._signed())
+        return Signed(sign, self._signed())
 
     def _factor(self) -> Operand:
-        symbol = self._peek()
-        if symbol in {"$", "@"}:
+        text = self._peek()
+        if text in {"$", "@"}:
             return self._path()
-        if symbol is not None and symbol in _CONSTANTS:
+        if text is not None and text in _CONSTANTS:
             self._next += 1
-            return Literal(_CONSTANTS[symbol])
-        if self._take("("):
-            return self._from_group(self._grouped(), self._next)
-        digits = self._taken("number")
+            return Literal(_CONSTANTS[text])
+        if self._accept("("):
+            return self._after_group(self._grouped_operand(), self._next)
+        digits = self._accept_kind("number")
         return Literal(number(digits.text, digits.column) if digits is not None else self._text("a path or a value"))
 
-    def _from_group(self, group: Operand, at: int) -> Operand:
+    def _after_group(self, group: Operand, at: int) -> Operand:
         """What is in parentheses, or the path that begins there."""
         if self._peek() not in _ACCESSORS:
             return group
         root, steps = (group.root, list(group.steps)) if isinstance(group, Path) else (group, [])
         return self._path_from(root, steps, at)
 
-    def _grouped(self) -> Operand:
+    def _grouped_operand(self) -> Operand:
         self._deepen()
-        found = self._operand()
+        operand = self._operand()
         self._depth -= 1
         self._expect(")")
-        return found
+        return operand
 
     def _path(self) -> Path:
         root = self._peek()
         if root is None or root not in self._roots:
             raise self._unexpected(f"a path must begin with {self._roots[0]} here")
-        return self._path_from(root, [], self._taking())
+        return self._path_from(root, [], self._advance())
 
     def _path_from(self, root: str | Operand, steps: list[Step], at: int) -> Path:
         while (step := self._step()) is not None:
             steps.append(step)
             if len(steps) > limits.MAX_JSON_DEPTH:
                 raise self._refused(f"has a path of more than {limits.MAX_JSON_DEPTH} steps", at)
-        found = Path(root, tuple(steps))
-        if _spread(found) > _MAX_SPANS:
+        path = Path(root, tuple(steps))
+        if _spread(path) > _MAX_SPANS:
             raise self._refused(f"has more than {_MAX_SPANS} positions in one path, or ** beside others", at)
         if any(isinstance(step, Descendants) for step in steps) and any(map(_is_numeric, steps)):
             # PostgreSQL would overlook what does not fit at the level where it begins.
             raise self._refused("has ** and a numeric method in the same path", at)
         self.longest = max(self.longest, len(steps))
-        return found
+        return path
 
     def _step(self) -> Step | None:
-        if self._take("."):
+        if self._accept("."):
             return self._member()
-        if self._take("["):
+        if self._accept("["):
             return self._subscript()
-        if self._take("?"):
+        if self._accept("?"):
             if self._roots == ("@",):
                 raise self._refused("has a filter within a filter", self._next - 1)
             self._roots = ("@",)
             self._expect("(")
-            inner = self._either()
+            inner = self._disjunction()
             self._expect(")")
             self._roots = ("$",)
             return Where(inner)
         return None
 
     def _member(self) -> Step:
-        if self._take("*"):
+        if self._accept("*"):
             return Key(None)
-        if self._take("**"):
+        if self._accept("**"):
             return self._descent()
-        at, name = self._next, self._taken("word")
+        at, name = self._next, self._accept_kind("word")
         if name is None or name.text in {"$", "@"}:
             return Key(self._text("a member's name"))
-        if not self._take("("):
+        if not self._accept("("):
             return Key(name.text)
         if name.text.lower() not in _METHODS:
             known = ", ".join(f"{method}()" for method in _METHODS)
@@ -329,88 +332,90 @@ class _Parser:
         if self._roots == ("@",):
             raise self._refused("has ** within a filter", self._next - 1)
         self.descends = True
-        if not self._take("{"):
+        if not self._accept("{"):
             return Descendants()
         first, last = self._range(self._level)
         self._expect("}")
         return Descendants(first, last)
 
     def _level(self) -> int:
-        return -1 if self._take("last") else self._whole_number()
+        return -1 if self._accept("last") else self._whole_number()
 
     def _subscript(self) -> Step:
-        if self._take("*"):
+        if self._accept("*"):
             self._expect("]")
             return Elements()
         spans = [self._range(self._index)]
-        while self._take(","):
+        while self._accept(","):
             spans.append(self._range(self._index))
         self._expect("]")
         return Index(tuple(spans))
 
     def _range(self, end: Callable[[], int]) -> tuple[int, int]:
         first = end()
-        return (first, end()) if self._take("to") else (first, first)
+        return (first, end()) if self._accept("to") else (first, first)
 
     def _index(self) -> int:
-        if self._take("last"):
-            return -1 - (self._whole_number() if self._take("-") else 0)
+        if self._accept("last"):
+            return -1 - (self._whole_number() if self._accept("-") else 0)
         return self._whole_number()
 
     def _whole_number(self) -> int:
-        found = self._symbol
-        digits = found.text if found is not None and found.kind == "number" else ""
+        token = self._token
+        digits = token.text if token is not None and token.kind == "number" else ""
         if not digits.isdigit() or len(digits) > 7 or int(digits) > _MAX_POSITION:
             raise self._unexpected("a position must be a small whole number or last")
         self._next += 1
         return int(digits)
 
-    def _text(self, wanted: str = "a string in double quotes") -> str:
-        text = self._taken("text")
+    def _text(self, expected: str = "a string in double quotes") -> str:
+        text = self._accept_kind("text")
         if text is None:
-            raise self._unexpected(f"{wanted} is expected")
+            raise self._unexpected(f"{expected} is expected")
         return unquoted(text.text, text.column)
 
     @property
-    def _symbol(self) -> Symbol | None:
+    def _token(self) -> Token | None:
         """The next one."""
-        return self._symbols[self._next] if self._next < len(self._symbols) else None
+        return self._tokens[self._next] if self._next < len(self._tokens) else None
 
     def _peek(self) -> str | None:
-        return None if self._symbol is None else self._symbol.text
+        return None if self._token is None else self._token.text
 
-    def _sees(self, symbol: str) -> bool:
+    def _next_is(self, text: str) -> bool:
         """Whether that comes next. Words of the grammar are written in any case, all but true, false and null."""
-        found = self._peek()
-        return found is not None and found.lower() == symbol
+        upcoming = self._peek()
+        return upcoming is not None and upcoming.lower() == text
 
-    def _take(self, symbol: str) -> bool:
-        if not self._sees(symbol):
+    def _accept(self, text: str) -> bool:
+        """Pass over the next token if that is it."""
+        if not self._next_is(text):
             return False
         self._next += 1
         return True
 
-    def _taken(self, kind: str) -> Symbol | None:
-        found = self._symbol
-        if found is None or found.kind != kind:
+    def _accept_kind(self, kind: str) -> Token | None:
+        """Pass over the next token if it is of that kind, and return it."""
+        token = self._token
+        if token is None or token.kind != kind:
             return None
         self._next += 1
-        return found
+        return token
 
-    def _taking(self) -> int:
-        """Take the next symbol, whatever it is; returns its position among them."""
+    def _advance(self) -> int:
+        """Pass over the next token, whatever it is; returns its position among them."""
         self._next += 1
         return self._next - 1
 
-    def _expect(self, symbol: str) -> None:
-        if not self._take(symbol):
-            raise self._unexpected(f"{symbol} is expected")
+    def _expect(self, text: str) -> None:
+        if not self._accept(text):
+            raise self._unexpected(f"{text} is expected")
 
     def _unexpected(self, hint: str) -> Fault:
-        return unexpected(self._symbol, hint)
+        return unexpected(self._token, hint)
 
     def _refused(self, why: str, at: int) -> Fault:
-        return refused(why, self._symbols[at].column)
+        return refused(why, self._tokens[at].column)
 
 
 def _leads_to_many(step: Step) -> bool:

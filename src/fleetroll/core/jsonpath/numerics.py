@@ -31,10 +31,10 @@ def exact(value: Any) -> Decimal:
 
 def parse(text: str) -> Decimal | None:
     """The first 15 digits of the number that a text says in double precision; None if it says none that fits."""
-    found = _NUMERAL.fullmatch(text)
-    if found is None:
+    match = _NUMERAL.fullmatch(text)
+    if match is None:
         return None
-    sign, hexadecimal, power, decimal, exponent = found.groups("")
+    sign, hexadecimal, power, decimal, exponent = match.groups("")
     try:
         value = float.fromhex(f"0x{hexadecimal}{power}") if hexadecimal else float(decimal + exponent)
     except OverflowError:
@@ -54,28 +54,28 @@ def whole(number: Decimal, rounding: str) -> Decimal:
     return number.quantize(_ONE, rounding, _EXACT)
 
 
-def compute(symbol: str, one: Decimal, other: Decimal) -> Decimal:
+def compute(symbol: str, left: Decimal, right: Decimal) -> Decimal:
     """Raises ZeroDivisionError."""
-    return _OPERATORS[symbol](one, other)
+    return _OPERATORS[symbol](left, right)
 
 
-def _divide(one: Decimal, other: Decimal) -> Decimal:
+def _divide(left: Decimal, right: Decimal) -> Decimal:
     """Rounded half away from zero, after a number of places that depends on both."""
-    if not other:
+    if not right:
         raise ZeroDivisionError
-    places = min(max(_least_places(one, other), _places(one), _places(other)), _MOST_PLACES)
-    digits, rest = _EXACT.divmod(_EXACT.scaleb(one.copy_abs(), places), other.copy_abs())
-    if _EXACT.add(rest, rest) >= other.copy_abs():
+    places = min(max(_least_places(left, right), _places(left), _places(right)), _MOST_PLACES)
+    digits, rest = _EXACT.divmod(_EXACT.scaleb(left.copy_abs(), places), right.copy_abs())
+    if _EXACT.add(rest, rest) >= right.copy_abs():
         digits = _EXACT.add(digits, _ONE)
     quotient = _EXACT.scaleb(digits, -places)
-    return quotient if one.is_signed() is other.is_signed() else quotient.copy_negate()
+    return quotient if left.is_signed() is right.is_signed() else quotient.copy_negate()
 
 
-def _least_places(one: Decimal, other: Decimal) -> int:
+def _least_places(left: Decimal, right: Decimal) -> int:
     """The decimal places for at least 16 significant digits, counted in groups of four as PostgreSQL stores them."""
-    weight, first = _leading(one)
-    other_weight, other_first = _leading(other)
-    groups = weight - other_weight - (first <= other_first)
+    left_weight, left_first = _leading(left)
+    right_weight, right_first = _leading(right)
+    groups = left_weight - right_weight - (left_first <= right_first)
     return max(0, _LEAST_DIGITS - groups * _GROUP)
 
 
@@ -87,10 +87,10 @@ def _leading(number: Decimal) -> tuple[int, int]:
     return weight, int(_EXACT.scaleb(number.copy_abs(), -weight * _GROUP))
 
 
-def _remainder(one: Decimal, other: Decimal) -> Decimal:
-    if not other:
+def _remainder(left: Decimal, right: Decimal) -> Decimal:
+    if not right:
         raise ZeroDivisionError
-    return _EXACT.remainder(one, other)
+    return _EXACT.remainder(left, right)
 
 
 def _places(number: Decimal) -> int:

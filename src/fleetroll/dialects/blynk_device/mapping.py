@@ -25,7 +25,16 @@ _GRAINS = {"RAW_DATA": None, "MINUTE": MINUTE, "HOURLY": HOUR, "DAILY": DAY}
 _SOURCES = {"AVG": "mean", "MIN": "min", "MAX": "max", "SUM": "sum", "COUNT": "count"}
 _FORMS = {"TS": None, "ISO_US": "%Y-%m-%dT%H:%M:%S.%f%z", "ISO_SIMPLE": "%Y-%m-%d %H:%M:%S"}
 _ONE_WAY = "A datastream is named in one way, and no other beside it."
-_ASKED = ("dataStreamId", "pin", "period", "granularityType", "sourceType", "tzName", "format", "sendEvents")
+_HISTORY_PARAMETERS = (
+    "dataStreamId",
+    "pin",
+    "period",
+    "granularityType",
+    "sourceType",
+    "tzName",
+    "format",
+    "sendEvents",
+)
 
 
 # --- addresses -------------------------------------------------------------------------------------------------------
@@ -47,23 +56,23 @@ def _named(request: Request) -> Address | None:
     return None if pin is None else at_pin(pin)
 
 
-def _alone(request: Request, *known: str) -> Address | None:
+def _alone(request: Request, *allowed: str) -> Address | None:
     """As `_named`, if nothing else is in the query: it would be lost. Raises Fault invalid `ambiguous`."""
-    found = _named(request)
-    if found is not None and _others(request, "dataStreamId", "pin", *known):
+    address = _named(request)
+    if address is not None and _others(request, "dataStreamId", "pin", *allowed):
         raise invalid("ambiguous", _ONE_WAY)
-    return found
+    return address
 
 
-def _given(found: Address | None) -> Address:
-    if found is None:
+def _require_address(address: Address | None) -> Address:
+    if address is None:
         raise invalid("incomplete", "A pin is missing.", "pin")
-    return found
+    return address
 
 
-def _others(request: Request, *known: str) -> list[tuple[str, str]]:
+def _others(request: Request, *allowed: str) -> list[tuple[str, str]]:
     """The pairs of the query besides those that have a meaning of their own."""
-    return [pair for pair in request.query.pairs if pair[0] not in {"token", *known}]
+    return [pair for pair in request.query.pairs if pair[0] not in {"token", *allowed}]
 
 
 # --- values in -------------------------------------------------------------------------------------------------------
@@ -94,7 +103,7 @@ def update_many(request: Request) -> list[Sample]:
 
 
 def update_batch(request: Request) -> list[Sample]:
-    address = _given(_alone(request))
+    address = _require_address(_alone(request))
     return [_timed(address, pair) for pair in request.body]
 
 
@@ -105,7 +114,7 @@ def _timed(address: Address, pair: Any) -> Sample:
 
 
 def set_property(request: Request) -> Property:
-    address = _given(_named(request))
+    address = _require_address(_named(request))
     pairs = _others(request, "pin", "dataStreamId")
     if len(pairs) != 1 or len(pairs[0][1]) > limits.MAX_READING_TEXT:
         raise invalid("invalid_property", "One property is given as its name and value.")
@@ -139,7 +148,7 @@ def shown(result: list[Value], request: Request) -> Any:
         return _object(result)
     if not result:
         raise invalid("no_data", "There is no value.")
-    return Reply(datastreams.plain(result[0].stream.kind, result[0].value).encode(), media_type=_TEXT)
+    return Reply(datastreams.as_text(result[0].stream.kind, result[0].value).encode(), media_type=_TEXT)
 
 
 def shown_all(result: list[Value], request: Request) -> shapes.Values:
@@ -147,7 +156,7 @@ def shown_all(result: list[Value], request: Request) -> shapes.Values:
 
 
 def _object(result: list[Value]) -> shapes.Values:
-    return {one.stream.pin: datastreams.shown(one.stream.kind, one.value) for one in result}
+    return {one.stream.pin: datastreams.as_json(one.stream.kind, one.value) for one in result}
 
 
 def connected(result: bool, request: Request) -> Reply:
@@ -187,7 +196,7 @@ def set_metafield(request: Request) -> reports.Writing:
 
 def export(request: Request) -> exports.Export:
     return exports.Export(
-        _given(_named(request)),
+        _require_address(_named(request)),
         _choice(request, "period", "MONTH", _PERIODS),
         _choice(request, "granularityType", "RAW_DATA", _GRAINS),
         _choice(request, "sourceType", "AVG", _SOURCES),
@@ -205,7 +214,7 @@ def _choice(request: Request, name: str, usual: str, choices: Any) -> Any:
 
 def link(ticket: exports.Ticket, request: Request) -> shapes.Link:
     pairs = [("token", request.query.get("token") or "")]
-    pairs += [pair for pair in request.query.pairs if pair[0] in _ASKED]
+    pairs += [pair for pair in request.query.pairs if pair[0] in _HISTORY_PARAMETERS]
     pairs += [("ordered", str(ticket.order.at)), ("proof", ticket.proof)]
     return shapes.Link(request.url(f"{_FILE.format(ticket.order.device)}?{urlencode(pairs)}"))
 

@@ -49,7 +49,7 @@ _GROUP_LIST = (
 
 def _device_rows(spelling: spellings.Spelling, end: dict[str, Any], delete: AnyOperation) -> tuple[Route, ...]:
     """`end` is what a decommissioning answers, `delete` the operation that deletes."""
-    one, many = mapping.one(spelling), mapping.device_list(spelling)
+    one, many = mapping.device_encoder(spelling), mapping.device_list(spelling)
     return (
         Route("GET", _DEVICES, with_lives(devices.page), mapping.listing, many,
               "List devices", reply=shapes.DeviceList, query=_LIST),
@@ -119,6 +119,6 @@ DIALECT = _dialect(spellings.DOCUMENTED, {}, {"encode": nothing, "status": 204},
 UPSTREAM = _dialect(
     spellings.UPSTREAM,
     {"device_not_found": 400},
-    {"encode": mapping.one(spellings.UPSTREAM), "reply": shapes.Device},
+    {"encode": mapping.device_encoder(spellings.UPSTREAM), "reply": shapes.Device},
     devices.delete_ended,
 )

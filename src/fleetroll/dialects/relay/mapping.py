@@ -53,7 +53,7 @@ def updated(result: model.Device, request: Request) -> shapes.Reply:
     return shapes.Reply("DEVICE_UPDATE_SUCCESS", {"org_id": ids.broker_org(result.org), "device": device(result)})
 
 
-def one(request: Request) -> devices.Named:
+def one_device(request: Request) -> devices.Named:
     return devices.Named(_name(request.body.ident))
 
 
@@ -70,7 +70,7 @@ def everything(request: Request) -> fleet.Newest:
 
 
 def listed(result: fleet.Found, request: Request) -> shapes.Reply:
-    data = {"org_id": ids.broker_org(result.org), "devices": [device(one) for one in result.devices]}
+    data = {"org_id": ids.broker_org(result.org), "devices": [device(record) for record in result.devices]}
     return shapes.Reply("DEVICE_FETCH_SUCCESS", data | ({"truncated": True} if result.truncated else {}))
 
 
@@ -148,18 +148,18 @@ def _device(body: Any) -> tuple[str, ...]:
     return (_id(body.device_id, "device_id"),)
 
 
-def _history(body: Any, devices: tuple[str, ...], type: str | None, names_: tuple[str, ...]) -> history.Wanted:
+def _history(body: Any, devices: tuple[str, ...], type: str | None, series_names: tuple[str, ...]) -> history.Wanted:
     since, until = _instant(body.start, "start"), _instant(body.end, "end")
     if since > until:
         raise invalid("invalid_time", "start must not be after end", "start")
     aggregate, interval = _optional_text(body.aggregate_fn, "aggregate_fn"), _optional_text(body.interval, "interval")
     if aggregate is not None and aggregate not in readings.AGGREGATES:
-        known = ", ".join(readings.AGGREGATES)
-        raise invalid("invalid_aggregate", f"aggregate_fn must be one of {known}", "aggregate_fn")
+        aggregates = ", ".join(readings.AGGREGATES)
+        raise invalid("invalid_aggregate", f"aggregate_fn must be one of {aggregates}", "aggregate_fn")
     return history.Wanted(
         devices,
         type,
-        names_,
+        series_names,
         model.Span(since, until + MILLISECOND),  # the end is part of it, to the millisecond
         _whole(body.limit, "limit", limits.MAX_RANGE, 1, limits.MAX_RANGE),
         _whole(body.offset, "offset", 0, 0, 1 << 53),
@@ -170,7 +170,7 @@ def _history(body: Any, devices: tuple[str, ...], type: str | None, names_: tupl
     )
 
 
-def readings_found(result: history.History, request: Request) -> shapes.HistoryReply:
+def telemetry_history_page(result: history.History, request: Request) -> shapes.HistoryReply:
     if request.body.last_value is True:
         frame = {point.name: _shown(point) for point in result.points}
         return _frames([frame] if frame else [], result.next)
@@ -250,7 +250,7 @@ def _environment(value: object) -> str:
 def _texts(value: object, field: str) -> tuple[str, ...]:
     if value is UNSET or value is None:
         return ()
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
         raise invalid(f"invalid_{field}", f"{field} must be an array of strings", field)
     return names.unique(value, limits.MAX_SERIES_PER_DEVICE, field)
 

@@ -29,7 +29,7 @@ _DEVICES = (
     Subject(
         f"{_NOUN}.delete",
         devices.discard,
-        mapping.one,
+        mapping.one_device,
         mapping.deleted,
         failure("DEVICE_DELETE_FAILURE"),
         shapes.Named,
@@ -47,7 +47,7 @@ _DEVICES = (
     Subject(
         f"{_NOUN}.get",
         devices.get,
-        mapping.one,
+        mapping.one_device,
         mapping.shown,
         failure("DEVICE_GET_FAILURE"),
         shapes.Named,
@@ -114,7 +114,12 @@ _HISTORY = tuple(
         reply=shapes.HistoryReply,
     )
     for noun, decode, encode, about in (
-        ("telemetry", mapping.telemetry_history, mapping.readings_found, "Readings of a device, or aggregates of them"),
+        (
+            "telemetry",
+            mapping.telemetry_history,
+            mapping.telemetry_history_page,
+            "Readings of a device, or aggregates of them",
+        ),
         ("event", mapping.event_history, mapping.reported_history, "Events of a device"),
         ("log", mapping.log_history, mapping.reported_history, "Log lines of a device, or how many there were"),
         ("command", mapping.command_history, mapping.commanded, "Commands that were sent to devices"),

@@ -57,21 +57,21 @@ def _properties(value: object) -> Document:
 
 
 def bulk_metadata(request: Request) -> list[tuple[str, Document]]:
-    given = request.body.devices
-    if not isinstance(given, dict):
+    entries = request.body.devices
+    if not isinstance(entries, dict):
         message = "devices is required and must be an object mapping identifiers to metadata"
         raise invalid("devices_required", message, "devices")
-    if not given:
+    if not entries:
         raise invalid("no_devices", "devices must contain at least one entry", "devices")
-    _bounded(given)
-    return [_entry(ident.strip(), metadata) for ident, metadata in given.items()]
+    _check_count(entries)
+    return [_entry(ident.strip(), metadata) for ident, metadata in entries.items()]
 
 
 def _entry(ident: str, metadata: object) -> tuple[str, Document]:
     if not isinstance(metadata, dict):
         message = f'Invalid metadata for device "{ident}": must be a JSON object'
         raise invalid("invalid_metadata", message, "devices")
-    return _sought(ident, "devices"), documents.of(metadata, "devices")
+    return _ident_to_find(ident, "devices"), documents.of(metadata, "devices")
 
 
 def replaced(results: list[fleet.Replaced], request: Request) -> shapes.BulkMetadataResult:
@@ -92,7 +92,7 @@ def _replaced(result: fleet.Replaced) -> shapes.BulkMetadataItem:
 def assign_owners(request: Request) -> assignments.AssignOwners:
     body = request.body
     create = _flag(body.auto_create_device, "autoCreateDevice")
-    ident = _ident(_required(body.device_identifier, "deviceIdentifier"), "deviceIdentifier", create)
+    ident = _ident(_required(body.device_identifier, "deviceIdentifier"), "deviceIdentifier", create=create)
     kind = _kind(body.device_type, "deviceType")
     return assignments.AssignOwners(ident, _emails(body.customer_emails), create, kind or None)
 
@@ -108,7 +108,7 @@ def assign_devices(request: Request) -> assignments.AssignDevices:
     create = _flag(body.auto_create_devices, "autoCreateDevices")
     email = names.email(_required(body.customer_email, "customerEmail"), "customerEmail")
     kind = _kind(body.device_type, "deviceType")
-    return assignments.AssignDevices(email, _idents(body.device_identifiers, create), create, kind or None)
+    return assignments.AssignDevices(email, _idents(body.device_identifiers, create=create), create, kind or None)
 
 
 def assigned_devices(result: assignments.DevicesAssigned, request: Request) -> shapes.AssignedToOwner:
@@ -122,20 +122,20 @@ def assigned_devices(result: assignments.DevicesAssigned, request: Request) -> s
         customer_was_created=result.created,
         assigned_devices=assigned,
         already_assigned=already,
-        skipped=_without(result.results),
+        skipped=_missing(result.results),
     )
 
 
 def _with_outcome(results: list[assignments.DeviceOutcome], *outcomes: Outcome) -> list[shapes.AssignedDevice]:
     return [
-        shapes.AssignedDevice(one.device.ident, device_id(one.device), one.outcome is Outcome.CREATED)
-        for one in results
-        if one.device and one.outcome in outcomes
+        shapes.AssignedDevice(result.device.ident, device_id(result.device), result.outcome is Outcome.CREATED)
+        for result in results
+        if result.device and result.outcome in outcomes
     ]
 
 
-def _without(results: list[assignments.DeviceOutcome]) -> list[str]:
-    return [one.ident for one in results if one.outcome is Outcome.MISSING]
+def _missing(results: list[assignments.DeviceOutcome]) -> list[str]:
+    return [result.ident for result in results if result.outcome is Outcome.MISSING]
 
 
 def unassign_owner(request: Request) -> assignments.Unassign:
@@ -162,13 +162,13 @@ def unassign_devices(request: Request) -> assignments.Unassign:
 
 
 def unassigned_devices(result: assignments.Unassigned, request: Request) -> shapes.UnassignedDevices:
-    gone = [one.ident for one in result.results if one.outcome is Outcome.CHANGED]
+    unassigned = [each.ident for each in result.results if each.outcome is Outcome.CHANGED]
     return shapes.UnassignedDevices(
         success=True,
-        message=f"Successfully unassigned {len(gone)} device(s) from customer",
+        message=f"Successfully unassigned {len(unassigned)} device(s) from customer",
         customer_id=customer_id(result.owner),
-        unassigned_devices=gone,
-        skipped=_without(result.results),
+        unassigned_devices=unassigned,
+        skipped=_missing(result.results),
         devices_remaining=result.remaining,
     )
 
@@ -183,8 +183,8 @@ def put_customer(request: Request) -> owners.Put:
         "phone": _text(body.phone, "phone", limits.MAX_NAME),
         "address": _text(body.address, "address", limits.MAX_NAME),
     }
-    given = {name: value for name, value in texts.items() if value is not UNSET}
-    return owners.Put(_number(body.telemetron_customer_id), names.email(_email(body.email)), given)
+    members = {name: value for name, value in texts.items() if value is not UNSET}
+    return owners.Put(_number(body.telemetron_customer_id), names.email(_email(body.email)), members)
 
 
 def _number(value: object) -> int | None:
@@ -275,29 +275,29 @@ def _flag(value: object, field: str) -> bool:
     return value
 
 
-def _sought(value: str, field: str) -> str:
+def _ident_to_find(value: str, field: str) -> str:
     """An identifier to look for. One that no device can have is merely not found, unless it is not printable text."""
     if not value.isprintable():
         raise invalid("invalid_ident", f"{field} must hold printable text", field)
     return value
 
 
-def _ident(value: str, field: str, create: bool = False) -> str:
-    return names.ident(value, field) if create else _sought(value, field)
+def _ident(value: str, field: str, *, create: bool = False) -> str:
+    return names.ident(value, field) if create else _ident_to_find(value, field)
 
 
-def _idents(value: object, create: bool = False) -> tuple[str, ...]:
+def _idents(value: object, *, create: bool = False) -> tuple[str, ...]:
     field = "deviceIdentifiers"
     if not isinstance(value, list) or not value:
         raise invalid("identifiers_required", f"{field} is required and must be a non-empty array", field)
-    _bounded(value)
+    _check_count(value)
     if not all(isinstance(item, str) and item.strip() for item in value):
         raise invalid("invalid_identifiers", f"{field} must contain only non-empty strings", field)
-    return tuple(dict.fromkeys(_ident(item, field, create) for item in value))
+    return tuple(dict.fromkeys(_ident(item, field, create=create) for item in value))
 
 
-def _bounded(given: Any) -> None:
-    if len(given) > limits.MAX_BULK_DEVICES:
+def _check_count(entries: Any) -> None:
+    if len(entries) > limits.MAX_BULK_DEVICES:
         message = f"Too many devices. Maximum {limits.MAX_BULK_DEVICES} per request"
         raise invalid("too_many_devices", message)
 
@@ -308,7 +308,7 @@ def _emails(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise invalid("emails_required", f"{field} is required and must be a non-empty array", field)
     valid = (address for item in value if isinstance(item, str) and (address := names.parse_email(item)))
-    found = names.unique(valid, limits.MAX_OWNERS_PER_DEVICE, field)
-    if not found:
+    addresses = names.unique(valid, limits.MAX_OWNERS_PER_DEVICE, field)
+    if not addresses:
         raise invalid("no_valid_emails", "No valid customer emails provided", field)
-    return found
+    return addresses

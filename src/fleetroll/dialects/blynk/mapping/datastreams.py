@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from fleetroll.core import ids, limits, model, names
-from fleetroll.core.datastreams import shown
+from fleetroll.core.datastreams import as_json
 from fleetroll.core.faults import invalid
 from fleetroll.core.times import MILLISECOND
 from fleetroll.dialects.blynk.mapping.parameters import device_number, offset_page, required
@@ -21,7 +21,7 @@ def latest(stream: model.Datastream, reading: model.Reading | None) -> shapes.Da
     label = stream.label or stream.alias or stream.pin
     shape = shapes.DataStreamValue(stream.id, stream.pin, label, stream.alias or stream.pin)
     if reading is not None:
-        shape.value, shape.updated_at = shown(stream.kind, reading.value), ms(reading.at)
+        shape.value, shape.updated_at = as_json(stream.kind, reading.value), ms(reading.at)
     return shape
 
 
@@ -32,7 +32,7 @@ def stream_values(request: Request) -> datastreams.Wanted:
 
 
 def shown_values(result: list[Value], request: Request) -> dict[str, Any]:
-    return {one.stream.pin: shown(one.stream.kind, one.value) for one in result}
+    return {reading.stream.pin: as_json(reading.stream.kind, reading.value) for reading in result}
 
 
 def stream_past(request: Request) -> datastreams.Past:
@@ -53,7 +53,7 @@ def _time(request: Request, field: str, usual: int) -> int:
 
 def stream_history(result: datastreams.History, request: Request) -> shapes.HistoryPage:
     kind = result.stream.kind
-    content = [shapes.PastValue(ms(one.at), shown(kind, one.value)) for one in result.readings]
+    content = [shapes.PastValue(ms(reading.at), as_json(kind, reading.value)) for reading in result.readings]
     return shapes.HistoryPage(content, result.total)
 
 
@@ -74,7 +74,7 @@ def _stream_named(text: str) -> Address:
 
 def stream_import(request: Request) -> datastreams.Batch:
     body, address = request.body, Address(number=request.body.data_stream_id)
-    samples = [Sample(address, [one.value], one.ts * MILLISECOND) for one in body.values]
+    samples = [Sample(address, [reading.value], reading.ts * MILLISECOND) for reading in body.values]
     return datastreams.Batch(body.device_id, samples)
 
 

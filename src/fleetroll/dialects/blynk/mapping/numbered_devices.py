@@ -45,7 +45,7 @@ SORTS = {
 }
 
 
-def one(request: Request) -> reach.Numbered:
+def one_device(request: Request) -> reach.Numbered:
     return reach.Numbered(device_number(request))
 
 

@@ -104,7 +104,7 @@ def moved_user(request: Request) -> numbered_owners.Transfer:
 
 
 def role(request: Request) -> numbered_owners.Edit:
-    user, wanted = one_user(request), number(request, "roleId")
-    if str(wanted) not in _ROLES:
-        raise not_found("role", wanted)
-    return numbered_owners.Edit(user, {"role": _ROLES[str(wanted)]})
+    user, role = one_user(request), number(request, "roleId")
+    if str(role) not in _ROLES:
+        raise not_found("role", role)
+    return numbered_owners.Edit(user, {"role": _ROLES[str(role)]})

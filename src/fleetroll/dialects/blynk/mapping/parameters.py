@@ -66,8 +66,8 @@ def sort(request: Request, fields: Mapping[str, str]) -> Sort:
     """The order asked for; that of the numbers if nothing is said."""
     query = request.query
     descending = choice({"ASC": False, "DESC": True}, query.get("sortOrder") or "ASC", "sortOrder")
-    given = query.get("sortBy")
-    return Sort("id" if given is None else choice(fields, given, "sortBy"), descending=descending)
+    field = query.get("sortBy")
+    return Sort("id" if field is None else choice(fields, field, "sortBy"), descending=descending)
 
 
 def searched(request: Request) -> str:

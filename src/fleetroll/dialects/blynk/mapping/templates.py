@@ -31,8 +31,8 @@ def one_template(request: Request) -> int:
 
 
 def template_page(result: tuple[list[model.Template], int], request: Request) -> shapes.TemplatePage:
-    found, total = result
-    short = [shapes.Template(one.id, [ids.template_id(one.id)], one.org, one.name) for one in found]
+    templates, total = result
+    short = [shapes.Template(each.id, [ids.template_id(each.id)], each.org, each.name) for each in templates]
     return shapes.TemplatePage(short, total)
 
 
@@ -53,40 +53,42 @@ def template(record: model.Template, request: Request) -> shapes.TemplateDetails
 def datastreams(record: model.Template, request: Request) -> list[shapes.Datastream]:
     return [
         shapes.Datastream(
-            int(one.pin[1:]),
-            _NAMES[one.kind],
-            PIN_NAMES[one.pin[0]],
-            one.label or one.alias or one.pin,
-            one.alias or one.pin,
-            one.unit,
-            one.min,
-            one.max,
-            one.default,
-            one.id,
-            one.pin[0] == "a",
+            int(part.pin[1:]),
+            _NAMES[part.kind],
+            PIN_NAMES[part.pin[0]],
+            part.label or part.alias or part.pin,
+            part.alias or part.pin,
+            part.unit,
+            part.min,
+            part.max,
+            part.default,
+            part.id,
+            part.pin[0] == "a",
         )
-        for one in record.datastreams
+        for part in record.datastreams
     ]
 
 
 def events(record: model.Template, request: Request) -> list[shapes.EventCode]:
-    return [shapes.EventCode(one.code, one.name, one.kind.value, one.description, one.id) for one in record.events]
+    return [
+        shapes.EventCode(part.code, part.name, part.kind.value, part.description, part.id) for part in record.events
+    ]
 
 
 def template_metafields(record: model.Template, request: Request) -> list[shapes.MetaField]:
     return [
         shapes.MetaField(
-            one.name,
-            one.kind.value,
-            one.description,
-            one.hint,
-            one.icon,
-            one.mandatory,
-            one.in_provisioning,
-            list(one.options),
-            one.id,
+            part.name,
+            part.kind.value,
+            part.description,
+            part.hint,
+            part.icon,
+            part.mandatory,
+            part.in_provisioning,
+            list(part.options),
+            part.id,
         )
-        for one in record.metafields
+        for part in record.metafields
     ]
 
 
@@ -100,9 +102,9 @@ def new_template(request: Request) -> model.Template:
         description=body.description,
         board=body.board_type,
         connection=body.connection_type,
-        datastreams=tuple(_datastream(one) for one in body.datastreams),
-        events=tuple(_event_code(one) for one in body.events),
-        metafields=tuple(_metafield(one) for one in body.metafields),
+        datastreams=tuple(_datastream(part) for part in body.datastreams),
+        events=tuple(_event_code(part) for part in body.events),
+        metafields=tuple(_metafield(part) for part in body.metafields),
         last_part=0,
     )
     return numbered(blank)

@@ -1,7 +1,7 @@
 """Rows about the metafields of a device."""
 
 from fleetroll.dialects.blynk.mapping import metafields as mapping
-from fleetroll.dialects.blynk.mapping.numbered_devices import one
+from fleetroll.dialects.blynk.mapping.numbered_devices import one_device
 from fleetroll.dialects.blynk.routes.parameters import DEVICE, row
 from fleetroll.dialects.blynk.shapes import metafields as shapes
 from fleetroll.service import metafields, numbered_devices
@@ -12,7 +12,7 @@ ROUTES = (
         "GET",
         "/device/metafield",
         numbered_devices.details,
-        one,
+        one_device,
         mapping.device_metafields,
         "The metafields of a device with their values",
         DEVICE,

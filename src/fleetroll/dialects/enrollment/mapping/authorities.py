@@ -29,5 +29,5 @@ def one_authority(request: Request) -> named.Named:
 
 
 def authority_page(result: Part[authorities.Shown, str], request: Request) -> shapes.AuthorityList:
-    found = [authority(one, request) for one in result.records]
-    return shapes.AuthorityList(bookmark(result.next, request), found)
+    authorities = [authority(record, request) for record in result.records]
+    return shapes.AuthorityList(bookmark(result.next, request), authorities)

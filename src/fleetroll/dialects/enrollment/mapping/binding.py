@@ -37,7 +37,7 @@ def _device(record: Device, spelling: Spelling) -> shapes.Device:
         record.ident,
         record.tags,
         spelling.of(record.status.value),
-        *extras.icons(record.extras),
+        *extras.icon(record.extras),
         to_datetime(record.created_at),
         record.metadata,
         record.dms or "",

@@ -111,8 +111,8 @@ def one_certificate(request: Request) -> certificates.Named:
 
 
 def certificate_page(result: Part[certificates.Shown, int], request: Request) -> shapes.CertificateList:
-    found = [certificate(one, request) for one in result.records]
-    return shapes.CertificateList(bookmark(result.next, request), found)
+    certificates = [certificate(record, request) for record in result.records]
+    return shapes.CertificateList(bookmark(result.next, request), certificates)
 
 
 def change_status(request: Request) -> binding.Rule:
@@ -150,6 +150,10 @@ def stats(result: certificates.Stats, request: Request) -> shapes.Stats:
 
 
 def _by_status(tallies: Iterable[Tally]) -> dict[str, int]:
-    all_of = list(tallies)
-    revoked, expired = sum(one.revoked for one in all_of), sum(one.expired for one in all_of)
-    return {"ACTIVE": sum(one.issued for one in all_of) - revoked - expired, "EXPIRED": expired, "REVOKED": revoked}
+    tallies = list(tallies)
+    revoked, expired = sum(tally.revoked for tally in tallies), sum(tally.expired for tally in tallies)
+    return {
+        "ACTIVE": sum(tally.issued for tally in tallies) - revoked - expired,
+        "EXPIRED": expired,
+        "REVOKED": revoked,
+    }

@@ -10,7 +10,7 @@ from fleetroll.core.query import Part
 from fleetroll.core.times import to_datetime
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping.paging import bookmark
-from fleetroll.dialects.enrollment.mapping.settings import GIVEN, settings, settings_of
+from fleetroll.dialects.enrollment.mapping.settings import SENT, settings, settings_of
 from fleetroll.service import named
 from fleetroll.wire.loose_names import LooseDecoder
 from fleetroll.wire.request import Request
@@ -19,11 +19,11 @@ _SETTINGS = LooseDecoder(shapes.Settings)
 
 
 def new_dms(request: Request) -> Dms:
-    body, given = request.body, _SETTINGS.spelled(request.body.settings or {})
-    extras = documents.of({GIVEN: given}, GIVEN)
+    body, members = request.body, _SETTINGS.spelled(request.body.settings or {})
+    extras = documents.of({SENT: members}, SENT)
     metadata = documents.of(body.metadata or {}, "metadata")
     title = names.line(body.name, "name") if body.name else body.id
-    return unstored(Dms, name=body.id, title=title, settings=settings(given), metadata=metadata, extras=extras)
+    return unstored(Dms, name=body.id, title=title, settings=settings(members), metadata=metadata, extras=extras)
 
 
 def replace_dms(request: Request) -> named.Edit:
@@ -35,10 +35,10 @@ def replace_dms(request: Request) -> named.Edit:
 
 
 def patch_metadata(request: Request) -> named.Edit:
-    wanted = patch.parse_json_patch(request.body.patches, lenient=True)
+    steps = patch.parse_json_patch(request.body.patches, lenient=True)
 
     def edit(was: Dms) -> dict[str, Any]:
-        changed = patch.apply_json_patch(documents.load(was.metadata), wanted, lenient=True)
+        changed = patch.apply_json_patch(documents.load(was.metadata), steps, lenient=True)
         return {"metadata": documents.of(changed, "metadata")}
 
     return named.Edit(request.path["id"], edit, request.guard)
@@ -53,7 +53,7 @@ def dms(record: Dms, request: Request) -> shapes.Dms:
 
 
 def dms_page(result: Part[Dms, str], request: Request) -> shapes.DmsList:
-    return shapes.DmsList(bookmark(result.next, request), [dms(one, request) for one in result.records])
+    return shapes.DmsList(bookmark(result.next, request), [dms(record, request) for record in result.records])
 
 
 def dms_stats(total: int, request: Request) -> shapes.Total:

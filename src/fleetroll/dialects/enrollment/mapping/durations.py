@@ -26,11 +26,11 @@ def duration(text: str, field: str) -> int:
     if len(text) > limits.MAX_VERSION or not _DURATION.fullmatch(text):
         raise invalid("invalid_duration", f"{field} must be a duration, as in 14w2d, 36h or 90m.", field)
     steps = _STEP.findall(text)
-    found = sum(int(count) * _SPELLED[unit] for count, unit in steps)
-    found += sum(int(count) for count, unit in steps if unit == "ns") // 1_000
-    if found > limits.MAX_DURATION:
+    microseconds = sum(int(count) * _SPELLED[unit] for count, unit in steps)
+    microseconds += sum(int(count) for count, unit in steps if unit == "ns") // 1_000
+    if microseconds > limits.MAX_DURATION:
         raise invalid("invalid_duration", f"{field} is longer than a hundred years.", field)
-    return found
+    return microseconds
 
 
 def canonical(microseconds: int) -> str:

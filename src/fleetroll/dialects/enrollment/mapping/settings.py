@@ -14,37 +14,38 @@ from fleetroll.dialects.enrollment.mapping.certificates import key_type
 from fleetroll.dialects.enrollment.mapping.durations import canonical, duration
 from fleetroll.wire.bodies import convert
 
-GIVEN = "settings"
+SENT = "settings"
+"""The member of a DMS's extras that has its settings as they were sent."""
+
+_PROOFS = {proof.value: proof for proof in Proof} | {"": Proof.CERTIFICATE}
+_REGISTRATIONS = {mode.value: mode for mode in Registration} | {"": Registration.JITP}
+_KEY_TYPES = {"": KeyType.EC, "ECDSA": KeyType.EC, "RSA": KeyType.RSA, "Ed25519": KeyType.ED25519}
+_DEFAULT_BITS = {KeyType.EC: 256, KeyType.RSA: 2048, KeyType.ED25519: 256}
 
 
-def settings(given: Mapping[str, Any]) -> Settings:
+def settings(members: Mapping[str, Any]) -> Settings:
     """What the settings mean. Raises Fault invalid for those that promise what is not supported."""
-    shape = convert(given, shapes.Settings)
+    shape = convert(members, shapes.Settings)
     enrollment = shape.enrollment_settings or shapes.Enrollment()
     renewal = shape.reenrollment_settings or shapes.Reenrollment()
     issuance = shape.issuance_profile or shapes.IssuanceProfile()
     distribution = shape.ca_distribution_settings or shapes.Distribution()
-    plain = Settings()
-    lifetime = _lifetime(issuance.validity or shapes.Validity(), plain.lifetime)
+    defaults = Settings()
+    lifetime = _lifetime(issuance.validity or shapes.Validity(), defaults.lifetime)
     if enrollment.protocol not in {"", "EST_RFC7030"}:
         _refuse("protocol", enrollment.protocol)
-    _proof(renewal.est_rfc7030_settings or shapes.EstSettings())
+    _proof(renewal.est_rfc7030_settings or shapes.EstSettings())  # refused if unknown; it decides nothing
     return Settings(
-        authority=enrollment.enrollment_ca or plain.authority,
+        authority=enrollment.enrollment_ca or defaults.authority,
         admission=_admission(enrollment.est_rfc7030_settings or shapes.EstSettings()),
         registration=_registration(enrollment.registration_mode),
         replaceable=enrollment.enable_replaceable_enrollment,
         profile=_profile(enrollment.device_provisioning_profile or shapes.Profile()),
-        renewal=Renewal(
-            tuple(renewal.additional_validation_cas or ()),
-            renewal.enable_expired_renewal,
-            renewal.revoke_on_reenrollment,
-            _span(renewal.reenrollment_delta, "reenrollment_delta", None),
-        ),
+        renewal=_renewal(renewal),
         windows=windows(
             lifetime,
-            _span(renewal.preventive_delta, "preventive_delta", None),
-            _span(renewal.critical_delta, "critical_delta", None),
+            _span(renewal.preventive_delta, "preventive_delta"),
+            _span(renewal.critical_delta, "critical_delta"),
         ),
         distribution=Distribution(
             distribution.include_enrollment_ca, tuple(distribution.managed_cas or ()), distribution.include_system_ca
@@ -56,10 +57,9 @@ def settings(given: Mapping[str, Any]) -> Settings:
 
 
 def _proof(shape: shapes.EstSettings) -> Proof:
-    known = {proof.value: proof for proof in Proof} | {"": Proof.CERTIFICATE}
-    if shape.auth_mode not in known:
+    if shape.auth_mode not in _PROOFS:
         _refuse("auth_mode", shape.auth_mode)
-    return known[shape.auth_mode]
+    return _PROOFS[shape.auth_mode]
 
 
 def _admission(shape: shapes.EstSettings) -> Admission:
@@ -69,11 +69,19 @@ def _admission(shape: shapes.EstSettings) -> Admission:
     return Admission(_proof(shape), tuple(shown.validation_cas or ()), shown.allow_expired, levels)
 
 
+def _renewal(shape: shapes.Reenrollment) -> Renewal:
+    return Renewal(
+        tuple(shape.additional_validation_cas or ()),
+        shape.enable_expired_renewal,
+        shape.revoke_on_reenrollment,
+        _span(shape.reenrollment_delta, "reenrollment_delta"),
+    )
+
+
 def _registration(mode: str) -> Registration:
-    known = {one.value: one for one in Registration} | {"": Registration.JITP}
-    if mode not in known:
+    if mode not in _REGISTRATIONS:
         _refuse("registration_mode", mode)
-    return known[mode]
+    return _REGISTRATIONS[mode]
 
 
 def _refuse(field: str, value: str) -> NoReturn:
@@ -83,51 +91,53 @@ def _refuse(field: str, value: str) -> NoReturn:
 def _profile(shape: shapes.Profile) -> Profile:
     tags = names.unique(shape.tags or (), limits.MAX_TAGS, "tags", names.tag)
     icon, icon_color = _line(shape.icon, "icon"), _line(shape.icon_color, "icon_color")
-    return Profile(tags, documents.of(shape.metadata or {}, "metadata"), extras.of_icons(icon, icon_color))
+    return Profile(tags, documents.of(shape.metadata or {}, "metadata"), extras.of_icon(icon, icon_color))
 
 
 def _line(text: str, field: str) -> str:
     return names.line(text, field) if text else ""
 
 
-def _span(text: str | None, field: str, otherwise: Any) -> Any:
-    return otherwise if text is None else duration(text, field)
+def _span(text: str | None, field: str) -> int | None:
+    """Microseconds; None where nothing was sent."""
+    return None if text is None else duration(text, field)
 
 
 def _keygen(shape: shapes.Keygen) -> KeyKind | None:
     if not shape.enabled:
         return None
     key = shape.key or shapes.Key()
-    known = {"": KeyType.EC, "ECDSA": KeyType.EC, "RSA": KeyType.RSA, "Ed25519": KeyType.ED25519}
-    if key.type not in known:
+    if key.type not in _KEY_TYPES:
         _refuse("key type", key.type)
-    return KeyKind(known[key.type], key.bits or {KeyType.RSA: 2048}.get(known[key.type], 256))
+    algorithm = _KEY_TYPES[key.type]
+    return KeyKind(algorithm, key.bits or _DEFAULT_BITS[algorithm])
 
 
-def _lifetime(shape: shapes.Validity, plain: int) -> int:
+def _lifetime(shape: shapes.Validity, default: int) -> int:
     if shape.type not in {"", "Duration"}:
         _refuse("validity type", shape.type)
-    return int(_span(shape.duration, "duration", plain))
+    lifetime = _span(shape.duration, "duration")
+    return default if lifetime is None else lifetime
 
 
 def settings_of(record: Dms) -> dict[str, Any]:
     """What was sent, except that settings which mean something here are shown as they are in force."""
-    given = documents.load(record.extras).get(GIVEN, {})
-    merged: dict[str, Any] = _merged(given, to_builtins(_shown(record.settings)))
+    sent = documents.load(record.extras).get(SENT, {})
+    merged: dict[str, Any] = _merged(sent, to_builtins(_shown(record.settings)))
     return merged
 
 
 def _shown(settings: Settings) -> shapes.Settings:
     admission, renewal = settings.admission, settings.renewal
     shown = shapes.ClientCertificate(list(admission.authorities), admission.levels or -1, admission.allow_expired)
-    icon, icon_color = extras.icons(settings.profile.extras)
+    icon = extras.icon(settings.profile.extras)
     metadata = documents.load(settings.profile.metadata)
     keygen = settings.keygen
     return shapes.Settings(
         shapes.Enrollment(
             "EST_RFC7030",
             shapes.EstSettings(admission.proof.value, shown),
-            shapes.Profile(icon, icon_color, metadata, list(settings.profile.tags)),
+            shapes.Profile(icon.name, icon.color, metadata, list(settings.profile.tags)),
             settings.authority,
             settings.replaceable,
             settings.registration.value,
@@ -149,10 +159,10 @@ def _shown(settings: Settings) -> shapes.Settings:
     )
 
 
-def _merged(given: Any, known: Any) -> Any:
+def _merged(sent: Any, in_force: Any) -> Any:
     """`known` over `given`, setting by setting. Metadata is one of them, whatever is in it."""
-    if not isinstance(given, dict) or not isinstance(known, dict):
-        return known
-    kept = {name: value for name, value in given.items() if name not in known}
-    whole = given | {"metadata": None}
-    return {name: _merged(whole.get(name), value) for name, value in known.items()} | kept
+    if not isinstance(sent, dict) or not isinstance(in_force, dict):
+        return in_force
+    without_effect = {name: value for name, value in sent.items() if name not in in_force}
+    base = sent | {"metadata": None}
+    return {name: _merged(base.get(name), value) for name, value in in_force.items()} | without_effect

@@ -38,14 +38,14 @@ _SORTS["tags"] = Sort("tags", path=(0,))
 
 def device(life: Life, spelling: Spelling) -> shapes.Device:
     record = life.device
-    icon, icon_color = extras.icons(record.extras)
+    icon = extras.icon(record.extras)
     return shapes.Device(
         id=record.ident,
         alias=record.name or UNSET,
         tags=record.tags,
         status=spelling.of(record.status.value),
-        icon=icon,
-        icon_color=icon_color,
+        icon=icon.name,
+        icon_color=icon.color,
         creation_timestamp=to_datetime(record.created_at),
         metadata=record.metadata,
         dms_owner=record.dms or "",
@@ -55,7 +55,7 @@ def device(life: Life, spelling: Spelling) -> shapes.Device:
     )
 
 
-def one(spelling: Spelling) -> Callable[[Life, Request], shapes.Device]:
+def device_encoder(spelling: Spelling) -> Callable[[Life, Request], shapes.Device]:
     return lambda life, _: device(life, spelling)
 
 
@@ -89,7 +89,7 @@ def _slot(slot: identity.Slot, spelling: Spelling) -> shapes.Slot:
 
 def new_device(request: Request) -> model.NewDevice:
     body = request.body
-    icons = extras.of_icons(_line(body.icon, "icon") or "", _line(body.icon_color, "icon_color") or "")
+    icons = extras.of_icon(_line(body.icon, "icon") or "", _line(body.icon_color, "icon_color") or "")
     return model.NewDevice(
         ident=names.ident(body.id, "id"),
         name=_line(body.alias, "alias"),
@@ -130,8 +130,8 @@ def _in_utc(time: datetime, field: str) -> datetime:
     return to_datetime(at)
 
 
-def _status(given: str) -> Status:
-    word = OURS.get(given, given)
+def _status(text: str) -> Status:
+    word = OURS.get(text, text)
     for status in SLOT_STATUSES:
         if status.value == word:
             return status
@@ -157,8 +157,8 @@ def _is_version(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= _LONGEST_VERSION
 
 
-def _bounded(field: str, given: dict[Any, Any], most: int) -> None:
-    if len(given) > most:
+def _bounded(field: str, members: dict[Any, Any], most: int) -> None:
+    if len(members) > most:
         raise invalid("too_many", f"{field} must have at most {most} entries", field)
 
 
@@ -205,8 +205,8 @@ def _tuples(after: Any) -> Any:
 
 def _sort(by: str, mode: str) -> Sort:
     """The order asked for. What cannot be sorted by is ignored, as the vendor does."""
-    found = _SORTS.get(by) or _sort_by_path(by)
-    return Sort() if found is None else Sort(found.field, mode == "desc", found.path)
+    sort = _SORTS.get(by) or _sort_by_path(by)
+    return Sort() if sort is None else Sort(sort.field, mode == "desc", sort.path)
 
 
 def _sort_by_path(text: str) -> Sort | None:
@@ -227,15 +227,15 @@ def device_list(spelling: Spelling) -> Callable[[Part[Life, Any], Request], shap
 
 def counted(request: Request) -> Filter | None:
     """The filter of the count, which is by status: so a filter by status is refused."""
-    given = request.query.all("filter")
-    if any(text.startswith("status[") for text in given):
+    texts = request.query.all("filter")
+    if any(text.startswith("status[") for text in texts):
         raise invalid("invalid_filter", "struct validation error", "filter")
-    return bracketed.parse(given, _COUNTED)
+    return bracketed.parse(texts, _COUNTED)
 
 
 def stats(spelling: Spelling) -> Callable[[dict[str, int], Request], shapes.Stats]:
-    def encode(found: dict[str, int], _: Request) -> shapes.Stats:
-        by_status = {spelling.of(status.value): found[status.value] for status in Status}
-        return shapes.Stats(sum(found.values()), dict(sorted(by_status.items())))
+    def encode(counts: dict[str, int], _: Request) -> shapes.Stats:
+        by_status = {spelling.of(status.value): counts[status.value] for status in Status}
+        return shapes.Stats(sum(counts.values()), dict(sorted(by_status.items())))
 
     return encode

@@ -29,13 +29,13 @@ def new_group(request: Request) -> groups.Planned:
     uid = core_groups.parse_uid(body.id or "")
     if uid is None or not body.name:
         raise invalid("invalid_group", "struct validation error", "name" if uid else "id")
-    given = _group_change(body)
+    members = _group_change(body)
     group = model.unstored(
         model.Group,
-        name=given["name"],
-        description=given.get("description"),
+        name=members["name"],
+        description=members.get("description"),
         filter="",
-        criteria=given.get("criteria", ()),
+        criteria=members.get("criteria", ()),
         parent_id=None,
         uid=uid,
     )
@@ -54,7 +54,7 @@ def _group_change(body: shapes.GroupInput) -> dict[str, Any]:
     if body.description:
         change["description"] = names.paragraph(body.description, "description")
     if body.criteria:
-        change["criteria"] = tuple(_criterion(index, one) for index, one in enumerate(body.criteria))
+        change["criteria"] = tuple(_criterion(index, criterion) for index, criterion in enumerate(body.criteria))
     return change
 
 
@@ -62,15 +62,15 @@ def _parent(body: shapes.GroupInput) -> str | None:
     return body.parent_id.lower() if body.parent_id else None
 
 
-def _criterion(index: int, given: shapes.Criterion) -> model.Criterion:
-    field = FIELDS.get(given.field)
+def _criterion(index: int, criterion: shapes.Criterion) -> model.Criterion:
+    field = FIELDS.get(criterion.field)
     at = f"at criteria index {index}"
     if field is None:
-        raise invalid("invalid_criterion", f"invalid filter field '{brief(given.field)}' {at}", "criteria")
-    if bracketed.operator(field.kind, given.operand) is None:
-        message = f"invalid operand '{brief(given.operand)}' for field '{given.field}' {at}"
+        raise invalid("invalid_criterion", f"invalid filter field '{brief(criterion.field)}' {at}", "criteria")
+    if bracketed.operator(field.kind, criterion.operand) is None:
+        message = f"invalid operand '{brief(criterion.operand)}' for field '{criterion.field}' {at}"
         raise invalid("invalid_criterion", message, "criteria")
-    return core_groups.criterion(field.name, given.operand, _reworded(field.kind, given.value, field.words))
+    return core_groups.criterion(field.name, criterion.operand, _reworded(field.kind, criterion.value, field.words))
 
 
 def _reworded(kind: Kind, value: str, words: Mapping[str, str]) -> str:
@@ -85,19 +85,19 @@ def _reworded(kind: Kind, value: str, words: Mapping[str, str]) -> str:
 
 
 def group(spelling: Spelling) -> Callable[[Lineage, Request], shapes.Group]:
-    return lambda found, _: _group(found, spelling)
+    return lambda lineage, _: _group(lineage, spelling)
 
 
-def _group(found: Lineage, spelling: Spelling) -> shapes.Group:
-    record, parent = found.group, found.parent
+def _group(lineage: Lineage, spelling: Spelling) -> shapes.Group:
+    record, parent = lineage.group, lineage.parent
     return shapes.Group(
         id=core_groups.uid(record),
         name=record.name,
         description=record.description or "",
         parent_id=core_groups.uid(parent) if parent else UNSET,
         filter=record.filter or UNSET,
-        criteria=[_shown(one, spelling) for one in record.criteria],
-        inherited_criteria=[_shown(one, spelling) for one in found.inherited],
+        criteria=[_shown(criterion, spelling) for criterion in record.criteria],
+        inherited_criteria=[_shown(criterion, spelling) for criterion in lineage.inherited],
         created_at=to_datetime(record.created_at),
         updated_at=to_datetime(record.updated_at),
     )
@@ -118,7 +118,7 @@ def listed_groups(request: Request) -> groups.Listing:
 
 def group_list(spelling: Spelling) -> Callable[[Part[Lineage, str], Request], shapes.GroupList]:
     def encode(page: Part[Lineage, str], request: Request) -> shapes.GroupList:
-        return shapes.GroupList(bookmark(page.next, request), [_group(one, spelling) for one in page.records])
+        return shapes.GroupList(bookmark(page.next, request), [_group(lineage, spelling) for lineage in page.records])
 
     return encode
 

@@ -9,7 +9,7 @@ from fleetroll.core.query import Pattern, fits
 from fleetroll.core.times import iso
 from fleetroll.dialects.memfault.mapping.devices import one_device
 from fleetroll.dialects.memfault.mapping.metadata_fields import metric_shape, string_key
-from fleetroll.dialects.memfault.mapping.paging import cut, numbers
+from fleetroll.dialects.memfault.mapping.paging import cut, page_number
 from fleetroll.dialects.memfault.shapes import attributes as shapes
 from fleetroll.service import attributes, devices
 from fleetroll.wire.dialect import Long
@@ -35,7 +35,7 @@ def _values(request: Request) -> dict[str, shapes.Scalar]:
 
 
 def list_attributes(request: Request) -> devices.Named:
-    numbers(request)
+    page_number(request)
     return one_device(request)
 
 

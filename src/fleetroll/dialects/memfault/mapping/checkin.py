@@ -39,10 +39,10 @@ def take_chunks(request: Request) -> checkin.Chunks:
     if not request.body:
         raise invalid("length_required", "Send the chunk as the body of the request.")
     multipart = request.media_type == "multipart/mixed"
-    found = chunks.contents(request.body, encoded=request.encoding == "base64", multipart=multipart)
-    if len(found) > limits.MAX_CHUNKS:
+    received = chunks.contents(request.body, encoded=request.encoding == "base64", multipart=multipart)
+    if len(received) > limits.MAX_CHUNKS:
         raise invalid("too_many_chunks", f"Send at most {limits.MAX_CHUNKS} chunks at a time.")
-    return checkin.Chunks(serial(request.path["device_serial"]), found)
+    return checkin.Chunks(serial(request.path["device_serial"]), received)
 
 
 def accepted(_: object, request: Request) -> Reply:
@@ -87,7 +87,7 @@ def _reboot(event: shapes.Event, within: str) -> checkin.Reboot | None:
 
 
 def queued(_: object, request: Request) -> Reply:
-    task = uuid(0, " ".join(one.device_serial for one in request.body))
+    task = uuid(0, " ".join(event.device_serial for event in request.body))
     location = f"/api/v0/queue/{task}"
     return Reply(One({"queue_url": location}), location=location)
 
@@ -106,11 +106,11 @@ def device_config(_: object, request: Request) -> One:
 
 def ask_release(request: Request) -> checkin.DeviceReport:
     query = request.query
-    given: dict[str, Any] = {name: query.get(name) for name in ("device_serial", "hardware_version", "software_type")}
-    for name, text in given.items():
+    members: dict[str, Any] = {name: query.get(name) for name in ("device_serial", "hardware_version", "software_type")}
+    for name, text in members.items():
         if not text:
             raise invalid("invalid_parameter", f"{name} is required.", name)
-    return _reported(shapes.Event(**given, software_version=query.get("current_version")))
+    return _reported(shapes.Event(**members, software_version=query.get("current_version")))
 
 
 def no_release(_: object, request: Request) -> Reply:
@@ -123,10 +123,10 @@ def list_reboots(request: Request) -> checkin.Reboots:
     return checkin.Reboots(request.path["device_serial"], first, offset_page(request))
 
 
-def reboot_page(found: list[checkin.NotedReboot], request: Request) -> One:
-    return One([_reboot_shape(one) for one in found])
+def reboot_page(reboots: list[checkin.NotedReboot], request: Request) -> One:
+    return One([_reboot_shape(reboot) for reboot in reboots])
 
 
-def _reboot_shape(one: checkin.NotedReboot) -> shapes.Reboot:
-    software = None if one.software is None else software_of(one.software)
-    return shapes.Reboot("memfault", iso(one.at), one.data["reason"], one.data.get("register"), software)
+def _reboot_shape(reboot: checkin.NotedReboot) -> shapes.Reboot:
+    software = None if reboot.software is None else software_of(reboot.software)
+    return shapes.Reboot("memfault", iso(reboot.at), reboot.data["reason"], reboot.data.get("register"), software)

@@ -42,15 +42,15 @@ def change_cohort(request: Request) -> named.Edit:
 
 
 def cohort_page(result: list[cohorts.Counted], request: Request) -> Long:
-    found = picked(result, request, name=lambda one: one.cohort.name, slug=lambda one: one.cohort.slug)
-    return cut(by_creation(found, request, lambda one: one.cohort.created_at), _cohort_shape, request)
+    counted = picked(result, request, name=lambda each: each.cohort.name, slug=lambda each: each.cohort.slug)
+    return cut(by_creation(counted, request, lambda each: each.cohort.created_at), _cohort_shape, request)
 
 
 def move_devices(request: Request) -> fleet.CohortMove:
     body = request.body
-    given = body if isinstance(body, list) else [*body.devices, *body.device_serials]
-    if not given:
+    serials = body if isinstance(body, list) else [*body.devices, *body.device_serials]
+    if not serials:
         raise invalid("invalid_body", "Give the devices to move.", "devices")
-    if len(given) > limits.MAX_BULK_DEVICES:
+    if len(serials) > limits.MAX_BULK_DEVICES:
         raise invalid("too_many_devices", f"Give at most {limits.MAX_BULK_DEVICES} devices.", "devices")
-    return fleet.CohortMove(request.path["cohort"], tuple(dict.fromkeys(given)))
+    return fleet.CohortMove(request.path["cohort"], tuple(dict.fromkeys(serials)))

@@ -17,7 +17,7 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort, every
 from fleetroll.core.times import iso, require_iso
-from fleetroll.dialects.memfault.mapping.hardware_versions import hardware, spelled
+from fleetroll.dialects.memfault.mapping.hardware_versions import hardware, name_of
 from fleetroll.dialects.memfault.mapping.paging import many, offset_page
 from fleetroll.dialects.memfault.mapping.software_versions import software_of
 from fleetroll.dialects.memfault.shapes import devices as shapes
@@ -119,19 +119,19 @@ def _nickname(text: str | None) -> str | None:
 
 def change_device(request: Request) -> devices.Edit:
     body = request.body
-    given: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     if body.nickname is not UNSET:
-        given["name"] = _nickname(body.nickname)
+        members["name"] = _nickname(body.nickname)
     if body.cohort is not UNSET and body.cohort is not None:
-        given["cohort"] = _cohort(body.cohort)
+        members["cohort"] = _cohort(body.cohort)
     version = None if body.hardware_version is UNSET else body.hardware_version
     owner = None if body.owner_ref is UNSET else names.owner_ref(body.owner_ref, "owner_ref") if body.owner_ref else ""
     description = None if body.description is UNSET else names.paragraph(body.description or "", "description")
 
     def edit(record: model.Device) -> model.DeviceChange:
-        change = dict(given)
+        change = dict(members)
         # Clients send a whole device back, without a hardware version or with one that another API named.
-        if version is not None and spelled(version) != (record.hardware_version or ""):
+        if version is not None and name_of(version) != (record.hardware_version or ""):
             change["hardware_version"] = hardware(version)
         if owner is not None:
             change["owners"] = _owners(record.owners, owner)

@@ -21,12 +21,12 @@ def is_version(text: str) -> bool:
     return _VERSION.fullmatch(text) is not None and text == text.strip() and text not in names.DOTS
 
 
-def spelled(given: str | shapes.HardwareName) -> str:
-    return given if isinstance(given, str) else given.name
+def name_of(version: str | shapes.HardwareName) -> str:
+    return version if isinstance(version, str) else version.name
 
 
-def hardware(given: str | shapes.HardwareName, field: str = "hardware_version") -> str:
-    text = spelled(given)
+def hardware(version: str | shapes.HardwareName, field: str = "hardware_version") -> str:
+    text = name_of(version)
     if not is_version(text):
         message = (
             f"{field} must be 1 to 128 letters, digits, spaces or any of -_.+:\\()[]/, with no space at either end."
@@ -39,27 +39,27 @@ def new_hardware_version(request: Request) -> model.HardwareVersion:
     body = request.body
     kind = body.primary_software_type
     kind = kind.name if isinstance(kind, SoftwareType) else kind
-    found = None if not kind else names.label(kind, "primary_software_type", limits.MAX_VERSION)
-    return model.unstored(model.HardwareVersion, name=hardware(body.name, "name"), software_type=found)
+    software_type = None if not kind else names.label(kind, "primary_software_type", limits.MAX_VERSION)
+    return model.unstored(model.HardwareVersion, name=hardware(body.name, "name"), software_type=software_type)
 
 
 def made_hardware_version(record: model.HardwareVersion, request: Request) -> One:
     return One(_hardware_shape(hardware_versions.Counted(record, 0)))
 
 
-def _hardware_shape(found: hardware_versions.Counted) -> shapes.HardwareVersion:
-    record = found.version
+def _hardware_shape(counted: hardware_versions.Counted) -> shapes.HardwareVersion:
+    record = counted.version
     kind = None if record.software_type is None else software_type(record.software_type)
-    return shapes.HardwareVersion(record.id, record.name, found.devices, kind, [kind] if kind else [])
+    return shapes.HardwareVersion(record.id, record.name, counted.devices, kind, [kind] if kind else [])
 
 
-def hardware_version_page(found: list[hardware_versions.Counted], request: Request) -> Long:
-    return cut(picked(found, request, name=lambda one: one.version.name), _hardware_shape, request)
+def hardware_version_page(versions: list[hardware_versions.Counted], request: Request) -> Long:
+    return cut(picked(versions, request, name=lambda counted: counted.version.name), _hardware_shape, request)
 
 
 def one_hardware_version(request: Request) -> named.Named:
     return named.Named(request.path["name"], request.guard)
 
 
-def hardware_version(found: hardware_versions.Counted, request: Request) -> One:
-    return One(_hardware_shape(found))
+def hardware_version(counted: hardware_versions.Counted, request: Request) -> One:
+    return One(_hardware_shape(counted))

@@ -3,7 +3,7 @@
 from fleetroll.core import limits, model, names
 from fleetroll.core.faults import invalid
 from fleetroll.core.query import Part
-from fleetroll.dialects.memfault.mapping.paging import cut, numbers
+from fleetroll.dialects.memfault.mapping.paging import cut, page_number
 from fleetroll.dialects.memfault.mapping.uuids import uuid
 from fleetroll.dialects.memfault.shapes import metadata_fields as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import One
@@ -51,9 +51,9 @@ def metric(record: model.MetadataField, request: Request) -> One:
 
 
 def list_metrics(request: Request) -> named.Listing:
-    numbers(request)
+    page_number(request)
     return named.Listing(limits.ALL)
 
 
-def metric_page(found: Part[model.MetadataField, str], request: Request) -> Long:
-    return cut(found.records, lambda one: metric_shape(one.org, one.name, one.kind, one), request)
+def metric_page(part: Part[model.MetadataField, str], request: Request) -> Long:
+    return cut(part.records, lambda field: metric_shape(field.org, field.name, field.kind, field), request)

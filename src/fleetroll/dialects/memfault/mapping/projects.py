@@ -20,37 +20,37 @@ def one_project(request: Request) -> str:
     return request.path["project"]
 
 
-def project_shape(found: projects.Project) -> shapes.Project:
-    record = found.organization
+def project_shape(project: projects.Project) -> shapes.Project:
+    record = project.organization
     made, changed = iso(record.created_at), iso(record.updated_at)
     profile = record.profile
     return shapes.Project(
-        record.id, record.name, found.slug, profile.platform, profile.os, found.key, found.devices, made, changed
+        record.id, record.name, project.slug, profile.platform, profile.os, project.key, project.devices, made, changed
     )
 
 
-def shown_project(found: projects.Project, request: Request) -> One:
-    return One(project_shape(found))
+def shown_project(project: projects.Project, request: Request) -> One:
+    return One(project_shape(project))
 
 
 def list_projects(request: Request) -> projects.Listing:
     check_order(request)
 
-    def choose(found: Sequence[model.Organization]) -> list[model.Organization]:
+    def choose(organizations: Sequence[model.Organization]) -> list[model.Organization]:
         chosen = picked(
-            found,
+            organizations,
             request,
-            name=lambda one: one.name,
-            platform=lambda one: one.profile.platform,
-            os=lambda one: one.profile.os,
+            name=lambda organization: organization.name,
+            platform=lambda organization: organization.profile.platform,
+            os=lambda organization: organization.profile.os,
         )
-        return by_creation(chosen, request, lambda one: one.created_at)
+        return by_creation(chosen, request, lambda organization: organization.created_at)
 
     return projects.Listing(choose, offset_page(request))
 
 
-def project_page(found: projects.Projects, request: Request) -> Long:
-    return many(found.projects, found.total, project_shape, request)
+def project_page(result: projects.Projects, request: Request) -> Long:
+    return many(result.projects, result.total, project_shape, request)
 
 
 def new_project(request: Request) -> organizations.Described:
@@ -69,8 +69,8 @@ def change_project(request: Request) -> projects.Edit:
 
 def _devices_of(body: shapes.NewProject | shapes.ProjectChange) -> dict[str, Any]:
     """What a body says of a project's devices."""
-    given = {name: text for name in ("platform", "os") if (text := getattr(body, name)) is not UNSET}
-    return {name: names.line(text, name) if text else None for name, text in given.items()}
+    texts = {name: text for name in ("platform", "os") if (text := getattr(body, name)) is not UNSET}
+    return {name: names.line(text, name) if text else None for name, text in texts.items()}
 
 
 def api_key(key: str, request: Request) -> One:

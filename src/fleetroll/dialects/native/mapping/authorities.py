@@ -48,5 +48,5 @@ def authority(result: authorities.Shown, request: Request) -> Reply:
 
 
 def authority_page(result: Part[authorities.Shown, str], request: Request) -> shapes.AuthorityList:
-    found = [authority(one, request).body for one in result.records]
-    return shapes.AuthorityList(found, mark(result.next, request))
+    authorities = [authority(record, request).body for record in result.records]
+    return shapes.AuthorityList(authorities, mark(result.next, request))

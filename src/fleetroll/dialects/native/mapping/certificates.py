@@ -43,15 +43,15 @@ def list_certificates(request: Request) -> certificates.Listing:
 
 
 def certificate_page(result: Part[certificates.Shown, int], request: Request) -> shapes.CertificateList:
-    found = [certificate(one, request) for one in result.records]
-    return shapes.CertificateList(found, mark(result.next, request))
+    certificates = [certificate(record, request) for record in result.records]
+    return shapes.CertificateList(certificates, mark(result.next, request))
 
 
 def reason_of(word: str) -> Reason:
-    known = {reason.name.lower(): reason for reason in Reason}
-    if word not in known:
-        raise invalid("invalid_reason", f"reason must be one of {', '.join(known)}.", "reason")
-    return known[word]
+    reasons = {reason.name.lower(): reason for reason in Reason}
+    if word not in reasons:
+        raise invalid("invalid_reason", f"reason must be one of {', '.join(reasons)}.", "reason")
+    return reasons[word]
 
 
 def revoke_certificate(request: Request) -> binding.Rule:

@@ -132,8 +132,8 @@ def edit_device(request: Request) -> devices.Edit:
     if not isinstance(body, _PATCH_KINDS.get(request.media_type, list | dict)):
         raise invalid("invalid_patch", "The body is not the kind of patch that its Content-Type says.")
     if isinstance(body, list):
-        wanted = patch.parse_json_patch(body)
-        return _edit(request, lambda document: patch.apply_json_patch(document, wanted, longest=limits.MAX_DEVICE))
+        steps = patch.parse_json_patch(body)
+        return _edit(request, lambda document: patch.apply_json_patch(document, steps, longest=limits.MAX_DEVICE))
     if unknown := body.keys() - set(shapes.COLUMNS):
         first = brief(min(unknown))
         raise invalid("invalid_body", f"Unknown member {first}.", first)
@@ -165,9 +165,9 @@ def change(shape: shapes.DeviceInput) -> model.DeviceChange:
 
 def replacement(shape: shapes.DeviceInput) -> model.DeviceChange:
     """The given members; the others fall back to their defaults."""
-    given = structs.asdict(change(shape))
+    members = structs.asdict(change(shape))
     return model.DeviceChange(
-        **{**_DEFAULTS, "extras": EMPTY, **{name: value for name, value in given.items() if value is not UNSET}}
+        **{**_DEFAULTS, "extras": EMPTY, **{name: value for name, value in members.items() if value is not UNSET}}
     )
 
 
@@ -184,8 +184,8 @@ def _line(field: str, longest: int) -> Callable[[str | None], str | None]:
 def _software(value: shapes.Software | None) -> Document | None:
     if value is None:
         return None
-    given = {name: names.line(text, f"software.{name}") for name, text in structs.asdict(value).items() if text}
-    return documents.of(given, "software")
+    texts = {name: names.line(text, f"software.{name}") for name, text in structs.asdict(value).items() if text}
+    return documents.of(texts, "software")
 
 
 def tags(values: list[str]) -> tuple[str, ...]:
@@ -229,7 +229,7 @@ def transfer(request: Request) -> devices.Transfer:
     return devices.Transfer(request.path["ident"], organization, owners, request.guard)
 
 
-def one(request: Request) -> devices.Named:
+def one_device(request: Request) -> devices.Named:
     return devices.Named(request.path["ident"], request.guard)
 
 

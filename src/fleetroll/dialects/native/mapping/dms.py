@@ -83,22 +83,22 @@ def new_dms(request: Request) -> Dms:
     name = dms_name(body.name, "name")
     title = name if body.title is None else names.line(body.title, "title")
     metadata = documents.of(body.metadata, "metadata")
-    wanted = _settings_in(body.settings)
-    return unstored(Dms, name=name, title=title, settings=wanted, metadata=metadata, extras=EMPTY)
+    settings = _settings_in(body.settings)
+    return unstored(Dms, name=name, title=title, settings=settings, metadata=metadata, extras=EMPTY)
 
 
 def change_dms(request: Request) -> named.Edit:
     body = request.body
 
     def edit(was: Dms) -> dict[str, Any]:
-        given: dict[str, Any] = {}
+        members: dict[str, Any] = {}
         if body.title is not UNSET:
-            given["title"] = names.line(body.title, "title")
+            members["title"] = names.line(body.title, "title")
         if body.settings is not UNSET:
-            given["settings"] = _changed(was.settings, body.settings)
+            members["settings"] = _changed(was.settings, body.settings)
         if body.metadata is not UNSET:
-            given["metadata"] = documents.of(merged(documents.load(was.metadata), body.metadata), "metadata")
-        return given
+            members["metadata"] = documents.of(merged(documents.load(was.metadata), body.metadata), "metadata")
+        return members
 
     return named.Edit(request.path["name"], edit, request.guard)
 

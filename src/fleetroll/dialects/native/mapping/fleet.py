@@ -96,13 +96,13 @@ def check_columns(columns: list[str]) -> None:
 
 def uncells(record: dict[str, str]) -> dict[str, Any]:
     """A CSV record as the object it stands for. An empty cell says nothing; `metadata.x` is one text in metadata."""
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for column, cell in record.items():
         if column.startswith("metadata.") and cell:
-            found.setdefault("metadata_members", {})[column.removeprefix("metadata.")] = cell
+            members.setdefault("metadata_members", {})[column.removeprefix("metadata.")] = cell
         elif cell:
-            found[column] = _uncell(column, cell)
-    return found
+            members[column] = _uncell(column, cell)
+    return members
 
 
 def _uncell(column: str, cell: str) -> Any:
@@ -131,20 +131,20 @@ def import_devices(request: Request) -> imports.Import:
 
 
 def _scope(shape: shapes.BulkUpdate | shapes.BulkTag | shapes.BulkDelete) -> Filter | None:
-    found = device_filter(shape.filter)
-    if (found is None) != shape.all:
+    filter = device_filter(shape.filter)
+    if (filter is None) != shape.all:
         raise invalid("filter_required", 'Give a filter, or "all": true to mean every device; not both.', "filter")
-    return found
+    return filter
 
 
 def bulk_update(request: Request) -> fleet.BulkUpdate:
-    wanted = change(request.body.set)
-    if wanted.ident is not UNSET:
+    device_change = change(request.body.set)
+    if device_change.ident is not UNSET:
         raise invalid("read_only", "Several devices cannot have the same identifier.", "set.ident")
     for name in sorted(READ_ONLY):
         if getattr(request.body.set, name) is not UNSET:
             raise invalid("read_only", f"{name} cannot be changed.", f"set.{name}")
-    return fleet.BulkUpdate(_scope(request.body), lambda _: wanted, request.body.dry_run)
+    return fleet.BulkUpdate(_scope(request.body), lambda _: device_change, request.body.dry_run)
 
 
 def bulk_tag(request: Request) -> fleet.BulkUpdate:
@@ -153,8 +153,8 @@ def bulk_tag(request: Request) -> fleet.BulkUpdate:
         raise invalid("nothing_to_do", "Give tags to add or to remove.", "add")
 
     def edit(record: model.Device) -> model.DeviceChange:
-        kept = [tag for tag in record.tags if tag not in removed]
-        return model.DeviceChange(tags=names.unique([*kept, *added], limits.MAX_TAGS, "tags"))
+        remaining = [tag for tag in record.tags if tag not in removed]
+        return model.DeviceChange(tags=names.unique([*remaining, *added], limits.MAX_TAGS, "tags"))
 
     return fleet.BulkUpdate(_scope(request.body), edit, request.body.dry_run)
 

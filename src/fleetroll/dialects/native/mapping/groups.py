@@ -23,7 +23,7 @@ def group(record: model.Group, request: Request) -> Reply:
         record.name,
         record.description,
         record.filter,
-        [shapes.Criterion(one.field, one.operator, one.value) for one in record.criteria],
+        [shapes.Criterion(criterion.field, criterion.operator, criterion.value) for criterion in record.criteria],
         record.parent_id,
         at(record.created_at),
         at(record.updated_at),
@@ -54,5 +54,5 @@ def change_group(request: Request) -> named.Edit:
     return named.Edit(request.path["name"], change, request.guard)
 
 
-def _criteria(given: list[shapes.Criterion]) -> tuple[model.Criterion, ...]:
-    return tuple(groups.criterion(one.field, one.operator, one.value) for one in given)
+def _criteria(criteria: list[shapes.Criterion]) -> tuple[model.Criterion, ...]:
+    return tuple(groups.criterion(criterion.field, criterion.operator, criterion.value) for criterion in criteria)

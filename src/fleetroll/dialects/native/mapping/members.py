@@ -30,5 +30,5 @@ def merged(was: Any, change: Any) -> Any:
         return patch.apply_merge_patch(was, change)
     if not isinstance(change, Struct):
         return change
-    given = {name: value for name, value in structs.asdict(change).items() if value is not UNSET}
-    return structs.replace(was, **{name: merged(getattr(was, name), value) for name, value in given.items()})
+    members = {name: value for name, value in structs.asdict(change).items() if value is not UNSET}
+    return structs.replace(was, **{name: merged(getattr(was, name), value) for name, value in members.items()})

@@ -42,5 +42,5 @@ def listed(page: Callable[[list[Any], str | None], Any], one: Callable[[Any, Req
 
 def change_named(request: Request, **read: Callable[[Any], Any]) -> named.Edit:
     """The given members, each checked by its `read`, as it was when the record was made."""
-    given = {name: value for name, value in structs.asdict(request.body).items() if value is not UNSET}
-    return named.Edit(request.path["name"], {name: read[name](value) for name, value in given.items()}, request.guard)
+    members = {name: value for name, value in structs.asdict(request.body).items() if value is not UNSET}
+    return named.Edit(request.path["name"], {name: read[name](value) for name, value in members.items()}, request.guard)

@@ -18,10 +18,10 @@ def broker_setup(result: str, request: Request) -> shapes.BrokerSetup:
 
 
 def broker_names(request: Request) -> tuple[str, ...]:
-    given = names.unique(request.body.names, limits.MAX_ALTERNATIVE_NAMES, "names")
-    if not given or not all(_HOST.fullmatch(name) for name in given):
+    hosts = names.unique(request.body.names, limits.MAX_ALTERNATIVE_NAMES, "names")
+    if not hosts or not all(_HOST.fullmatch(name) for name in hosts):
         raise invalid("invalid_name", "names must be one or more host names.", "names")
-    return given
+    return hosts
 
 
 def broker_authority(result: str, request: Request) -> shapes.BrokerAuthority:

@@ -24,5 +24,5 @@ def software_version(record: model.SoftwareVersion, request: Request) -> shapes.
 def software_version_page(
     result: Part[model.SoftwareVersion, tuple[str, str]], request: Request
 ) -> shapes.SoftwareVersionList:
-    found = [software_version(record, request) for record in result.records]
-    return shapes.SoftwareVersionList(found, mark(result.next, request))
+    versions = [software_version(record, request) for record in result.records]
+    return shapes.SoftwareVersionList(versions, mark(result.next, request))

@@ -12,7 +12,9 @@ from fleetroll.wire.request import Request
 
 
 def new_readings(request: Request) -> telemetry.Batch:
-    points = [telemetry.Point(one.metric, one.value, instant(one.at, "at")) for one in request.body.readings]
+    points = [
+        telemetry.Point(reading.metric, reading.value, instant(reading.at, "at")) for reading in request.body.readings
+    ]
     return telemetry.Batch(request.path["ident"], points)
 
 
@@ -43,23 +45,23 @@ def _summary(request: Request, metric: str) -> telemetry.Summary:
     interval = readings.parse_interval(request.query.get("interval") or "")
     since, until = _time(request, "from"), _time(request, "to")
     named = request.query.get("aggregate")
-    wanted = tuple(dict.fromkeys(named.split(","))) if named else ("mean", "min", "max", "count", "last")
-    for name in wanted:
+    aggregates = tuple(dict.fromkeys(named.split(","))) if named else ("mean", "min", "max", "count", "last")
+    for name in aggregates:
         if name not in readings.AGGREGATES:
             known = ", ".join(readings.AGGREGATES)
             message = f"Unknown aggregate {brief(name)}; known aggregates are {known}."
             raise invalid("invalid_parameter", message, "aggregate")
-    return telemetry.Summary(request.path["ident"], metric, since, until, interval, wanted)
+    return telemetry.Summary(request.path["ident"], metric, since, until, interval, aggregates)
 
 
 def _time(request: Request, name: str) -> int | None:
     text = request.query.get(name)
     if text is None:
         return None
-    found = times.parse_rfc3339(text)
-    if found is None or found < 0:
+    instant = times.parse_rfc3339(text)
+    if instant is None or instant < 0:
         raise invalid("invalid_time", f"{name} must be a time in 1970 or later, such as 2026-01-31T12:00:00Z.", name)
-    return found
+    return instant
 
 
 def _descending(request: Request) -> bool:

@@ -28,9 +28,9 @@ def _shape(record: model.Template) -> shapes.Template:
         record.description,
         record.board,
         record.connection,
-        [shapes.Datastream(type=one.kind, **_shared(shapes.Datastream, one)) for one in record.datastreams],
-        [shapes.EventCode(type=one.kind, **_shared(shapes.EventCode, one)) for one in record.events],
-        [shapes.Metafield(type=one.kind, **_shared(shapes.Metafield, one)) for one in record.metafields],
+        [shapes.Datastream(type=part.kind, **_shared(shapes.Datastream, part)) for part in record.datastreams],
+        [shapes.EventCode(type=part.kind, **_shared(shapes.EventCode, part)) for part in record.events],
+        [shapes.Metafield(type=part.kind, **_shared(shapes.Metafield, part)) for part in record.metafields],
         at(record.created_at),
         at(record.updated_at),
         record.revision,
@@ -54,13 +54,13 @@ def change_template(request: Request) -> service_templates.Edit:
 
 
 def _template_members(body: shapes.NewTemplate | shapes.TemplateChange) -> dict[str, Any]:
-    given = {name: value for name, value in structs.asdict(body).items() if value is not UNSET}
-    members = {**texts(((name, given[name]) for name in given if name not in _PARTS), limits.MAX_TEXT)}
+    changes = {name: value for name, value in structs.asdict(body).items() if value is not UNSET}
+    members = {**texts(((name, changes[name]) for name in changes if name not in _PARTS), limits.MAX_TEXT)}
     if "name" in members:
         members["name"] = names.label(members["name"], "name")
     for name, record in _PARTS.items():
-        if name in given:
-            members[name] = tuple(_part(record, part) for part in given[name])
+        if name in changes:
+            members[name] = tuple(_part(record, part) for part in changes[name])
     return members
 
 
@@ -72,11 +72,11 @@ _PARTS: dict[str, Any] = {
 
 
 def _part(record: Any, shape: Any) -> Any:
-    given = structs.asdict(shape)
-    given["kind"] = given.pop("type")
-    if "pin" in given:
-        given["pin"] = given["pin"].lower()
-    return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    members = structs.asdict(shape)
+    members["kind"] = members.pop("type")
+    if "pin" in members:
+        members["pin"] = members["pin"].lower()
+    return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in members.items()})
 
 
 def template_page(result: Part[model.Template, str], request: Request) -> Long:

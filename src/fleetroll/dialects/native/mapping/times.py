@@ -23,10 +23,10 @@ def instant(moment: datetime | None, field: str) -> int | None:
         return None
     if moment.tzinfo is None:
         raise invalid("invalid_time", f"{field} needs an offset from UTC, such as Z.", field)
-    found = from_datetime(moment)
-    if found > LAST:  # with an offset, the year 9999 may end later than in UTC
+    microseconds = from_datetime(moment)
+    if microseconds > LAST:  # with an offset, the year 9999 may end later than in UTC
         raise invalid("invalid_time", f"{field} must not be after the year 9999.", field)
-    return found
+    return microseconds
 
 
 def utc(moment: datetime) -> int:

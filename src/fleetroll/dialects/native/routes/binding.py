@@ -2,7 +2,7 @@
 
 from fleetroll.dialects.native.mapping import binding as mapping
 from fleetroll.dialects.native.mapping.certificates import certificate, restore_certificate, revoke_certificate
-from fleetroll.dialects.native.mapping.devices import one, shown
+from fleetroll.dialects.native.mapping.devices import one_device, shown
 from fleetroll.dialects.native.shapes import binding as shapes
 from fleetroll.dialects.native.shapes.certificates import Certificate, Revocation
 from fleetroll.dialects.native.shapes.devices import Device
@@ -33,7 +33,7 @@ ROUTES = (
         "GET",
         "/v1/devices/{ident}/identity",
         binding.get,
-        one,
+        one_device,
         mapping.held,
         "The identity of a device: its current slot, and its certificate",
         reply=shapes.Identity,

@@ -1,7 +1,7 @@
 """The row of what came in chunks."""
 
 from fleetroll.dialects.native.mapping import checkin as mapping
-from fleetroll.dialects.native.mapping.devices import one
+from fleetroll.dialects.native.mapping.devices import one_device
 from fleetroll.dialects.native.shapes import checkin as shapes
 from fleetroll.service import checkin
 from fleetroll.wire.dialect import Route
@@ -11,7 +11,7 @@ ROUTES = (
         "GET",
         "/v1/devices/{ident}/chunks",
         checkin.received,
-        one,
+        one_device,
         mapping.received_chunks,
         "The chunks of a device: how many it sent, how many could not be decoded, and the last few as they came",
         reply=shapes.Chunks,

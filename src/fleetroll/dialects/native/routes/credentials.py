@@ -1,7 +1,7 @@
 """Rows about what a device shows to prove who it is."""
 
 from fleetroll.dialects.native.mapping import credentials as mapping
-from fleetroll.dialects.native.mapping.devices import one
+from fleetroll.dialects.native.mapping.devices import one_device
 from fleetroll.dialects.native.shapes import credentials as shapes
 from fleetroll.service import credentials
 from fleetroll.wire.dialect import Route, nothing
@@ -33,7 +33,7 @@ ROUTES = (
         "GET",
         "/v1/devices/{ident}/credentials",
         credentials.get,
-        one,
+        one_device,
         mapping.credentials_of,
         "The credentials of a device, and its token if the key may write devices",
         reply=shapes.Credentials,
@@ -43,7 +43,7 @@ ROUTES = (
         "POST",
         "/v1/devices/{ident}:rotate-credentials",
         credentials.rotate,
-        one,
+        one_device,
         mapping.credentials_of,
         "Replace the derived credentials of a device, and show the new ones",
         reply=shapes.Credentials,

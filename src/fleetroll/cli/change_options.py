@@ -25,7 +25,9 @@ merge_option = click.option(
 )
 
 
-def given(changed: tuple[str, ...], merge: bytes | None, lists: Collection[str] = changes.LISTS) -> changes.Changes:
+def optional_changes(
+    changed: tuple[str, ...], merge: bytes | None, lists: Collection[str] = changes.LISTS
+) -> changes.Changes:
     """The changes that were given, perhaps none. Raises click.UsageError."""
     if changed and merge is not None:
         raise click.UsageError("Give changes or --merge, not both.")
@@ -35,8 +37,10 @@ def given(changed: tuple[str, ...], merge: bytes | None, lists: Collection[str] 
         raise click.UsageError(str(problem)) from None
 
 
-def required(changed: tuple[str, ...], merge: bytes | None, lists: Collection[str] = changes.LISTS) -> changes.Changes:
+def required_changes(
+    changed: tuple[str, ...], merge: bytes | None, lists: Collection[str] = changes.LISTS
+) -> changes.Changes:
     """As `given`, but something must have been given. Raises click.UsageError."""
     if not changed and merge is None:
         raise click.UsageError("Say what to change: MEMBER=VALUE or --merge JSON.")
-    return given(changed, merge, lists)
+    return optional_changes(changed, merge, lists)

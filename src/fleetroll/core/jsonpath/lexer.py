@@ -1,4 +1,4 @@
-"""The symbols that a predicate is written with: words, texts in quotes, numbers, signs; and how it is refused."""
+"""The tokens that a predicate is written with: words, texts in quotes, numbers, signs; and how it is refused."""
 
 import re
 from collections.abc import Iterator
@@ -31,27 +31,27 @@ _MEANT = {
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
-class Symbol(NamedTuple):
-    """One symbol as it is written, texts with their quotes, and its position, counted from 1."""
+class Token(NamedTuple):
+    """One token as it is written, texts with their quotes, and its position, counted from 1."""
 
     kind: str
     text: str
     column: int
 
 
-def symbols(text: str) -> Iterator[Symbol]:
-    """The symbols of a text, in their order. Raises Fault invalid at the first part that is none."""
+def tokens(text: str) -> Iterator[Token]:
+    """The tokens of a text, in their order. Raises Fault invalid at the first part that is none."""
     position, end = 0, len(text.rstrip(_BLANKS))
     while position < end:
-        found = _TOKEN.match(text, position)
-        if found is None or found.lastgroup is None:
+        match = _TOKEN.match(text, position)
+        if match is None or match.lastgroup is None:
             rest = text[position:end].lstrip(_BLANKS)
-            raise unexpected(Symbol("", rest, end - len(rest) + 1), _MEANT.get(rest[0], ""))
-        symbol = Symbol(found.lastgroup, found[found.lastgroup], found.start(found.lastgroup) + 1)
-        if symbol.kind == "variable":
-            raise refused(f"has a variable, {brief(symbol.text, 40)}; write its value instead", symbol.column)
-        yield symbol
-        position = found.end()
+            raise unexpected(Token("", rest, end - len(rest) + 1), _MEANT.get(rest[0], ""))
+        token = Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup) + 1)
+        if token.kind == "variable":
+            raise refused(f"has a variable, {brief(token.text, 40)}; write its value instead", token.column)
+        yield token
+        position = match.end()
 
 
 def number(text: str, column: int) -> int | float | Decimal:
@@ -75,12 +75,12 @@ def _out_of_range(column: int) -> Fault:
 def unquoted(text: str, column: int = 0) -> str:
     """The value of a quoted text, with JavaScript's escapes, as PostgreSQL reads them. Raises Fault invalid."""
     try:
-        found = _ESCAPE.sub(_unescaped, text[1:-1]).encode("utf-16", "surrogatepass").decode("utf-16")
+        value = _ESCAPE.sub(_unescaped, text[1:-1]).encode("utf-16", "surrogatepass").decode("utf-16")
     except ValueError:
         raise refused(f"has a string that is not valid: {brief(text)}", column) from None
-    if "\0" in found:
+    if "\0" in value:
         raise refused("has a string with U+0000, which no document can hold", column)
-    return found
+    return value
 
 
 def _unescaped(escape: re.Match[str]) -> str:
@@ -92,9 +92,9 @@ def _unescaped(escape: re.Match[str]) -> str:
     return _CONTROLS.get(escape[4], escape[4])
 
 
-def unexpected(symbol: Symbol | None, hint: str = "") -> Fault:
-    why = "ends too early" if symbol is None else f"goes wrong with {brief(symbol.text, 40)}"
-    return refused(f"{why}; {hint}" if hint else why, 0 if symbol is None else symbol.column)
+def unexpected(token: Token | None, hint: str = "") -> Fault:
+    why = "ends too early" if token is None else f"goes wrong with {brief(token.text, 40)}"
+    return refused(f"{why}; {hint}" if hint else why, 0 if token is None else token.column)
 
 
 def refused(why: str, column: int = 0) -> Fault:
