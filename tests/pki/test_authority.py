@@ -24,6 +24,16 @@ NOW = 1_800_000_000 * SECOND
 TERMS = Terms(NOW, NOW + 30 * DAY)
 PKI = X509(b"k" * 32)
 
+USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+)
+
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
 
@@ -108,6 +118,34 @@ def test_the_server_gets_a_certificate_for_its_names(signer: Signer, tmp_path: P
     opened = openssl("pkey", "-passin", "pass:password", "-noout", "-check", text=key.encode())
     assert opened.returncode == 0
     assert openssl("pkey", "-passin", "pass:other", text=key.encode()).returncode != 0
+
+
+def test_certificates_say_what_they_are_good_for_to_whoever_checks_no_more(signer: Signer) -> None:
+    """As RFC 5280 wants it (4.2.1.3, 4.2.1.9): nobody may overlook what is critical."""
+    device, (server, _) = PKI.issue(signer, request(), TERMS).der, PKI.issue_for_server(signer, ["a.b"], TERMS, "pw")
+    for der, constraints, good_for in (
+        (signer.certificate, x509.BasicConstraints(ca=True, path_length=0), {"key_cert_sign", "crl_sign"}),
+        (device, x509.BasicConstraints(ca=False, path_length=None), {"digital_signature"}),
+        (server, x509.BasicConstraints(ca=False, path_length=None), {"digital_signature"}),
+    ):
+        found = x509.load_der_x509_certificate(der).extensions
+        critical = {one.oid for one in found if one.critical}
+        assert critical == {ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE}
+        assert found.get_extension_for_class(x509.BasicConstraints).value == constraints
+        usage = found.get_extension_for_class(x509.KeyUsage).value
+        assert {name for name in USAGES if getattr(usage, name)} == good_for
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_revocation_list_gives_the_reason_in_the_standards_number(signer: Signer, reason: Reason) -> None:
+    der = PKI.revocation_list(signer, [Revocation(1, "7f", NOW, reason)], 7, NOW, NOW + DAY)
+    found = x509.load_der_x509_crl(der)
+    (entry,) = found
+    assert (entry.serial_number, entry.revocation_date_utc.timestamp()) == (0x7F, NOW / SECOND)
+    said = [(one.value.public_bytes(), one.critical) for one in entry.extensions]
+    assert said == ([(bytes([0x0A, 1, reason.value]), False)] if reason.value else [])
+    assert found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 7
+    assert [one.critical for one in found.extensions] == [False, False]
 
 
 def test_revocation_lists_of_many_are_made_at_once(signer: Signer) -> None:
