@@ -158,16 +158,18 @@ def test_revocation_lists_of_many_are_made_at_once(signer: Signer) -> None:
 def test_a_certificate_does_not_outlive_its_authority(signer: Signer) -> None:
     ends = PKI.describe(signer.certificate).not_after
     assert PKI.issue(signer, request(), Terms(NOW, ends + DAY)).not_after == ends
-    with pytest.raises(Fault) as refusal:
-        PKI.issue(signer, request(), Terms(ends + 1, ends + DAY))
-    assert refusal.value.code == "authority_expired"
+    for begins in (ends, ends + 1):
+        with pytest.raises(Fault) as refusal:
+            PKI.issue(signer, request(), Terms(begins, ends + DAY))
+        assert refusal.value.code == "authority_expired"
 
 
 def test_an_authority_of_a_clock_that_was_ahead_is_not_called_expired(signer: Signer) -> None:
     begins = PKI.describe(signer.certificate).not_before
-    with pytest.raises(Fault, match="not valid before") as refusal:
-        PKI.issue(signer, request(), Terms(begins - 2 * DAY, begins - DAY))
-    assert refusal.value.code == "authority_not_yet_valid"
+    for ends in (begins, begins - DAY):
+        with pytest.raises(Fault, match="not valid before") as refusal:
+            PKI.issue(signer, request(), Terms(begins - 2 * DAY, ends))
+        assert refusal.value.code == "authority_not_yet_valid"
 
 
 def test_only_asked_for_names_that_the_terms_allow_are_in_it(signer: Signer) -> None:
@@ -181,6 +183,7 @@ def test_no_two_serial_numbers_are_the_same_and_all_are_as_long(signer: Signer) 
     issued = [PKI.issue(signer, request(), TERMS) for _ in range(20)]
     assert len({one.serial for one in issued}) == 20
     assert all(len(one.serial) == 32 and one.serial == PKI.describe(one.der).serial for one in issued)
+    assert {int(one.serial, 16).bit_length() for one in issued} == {127}
 
 
 def test_the_issuer_of_a_certificate_is_known_by_its_key(signer: Signer) -> None:
@@ -191,18 +194,27 @@ def test_the_issuer_of_a_certificate_is_known_by_its_key(signer: Signer) -> None
     assert not PKI.is_issued_by(issued.der, issued.der)
 
 
-def certificate(key: keys.PrivateKey, identifier: bytes | None, serial: int = 7) -> bytes:
-    """An authority's certificate with that key identifier."""
+def certificate(key: keys.PrivateKey, identifier: bytes | None, serial: int = 7, *, is_ca: bool | None = True) -> bytes:
+    """An authority's certificate with that key identifier. With None for `is_ca` it says nothing of that."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Maker")])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), serial).add_extension(
-        x509.BasicConstraints(ca=True, path_length=None), critical=True
-    )
+    builder = x509.CertificateBuilder(name, name, key.public_key(), serial)
+    if is_ca is not None:
+        builder = builder.add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
     if identifier is not None:
         builder = builder.add_extension(x509.SubjectKeyIdentifier(identifier), critical=False)
     builder = builder.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(
         datetime(2040, 1, 1, tzinfo=UTC)
     )
     return builder.sign(key, requests.hash_for(key)).public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize("is_ca", [False, None])
+def test_only_a_certificate_that_says_so_is_an_authoritys(is_ca: bool | None) -> None:
+    der = certificate(keys.make(KeyKind()), None, is_ca=is_ca)
+    assert not PKI.describe(der).is_authority
+    with pytest.raises(Fault) as refusal:
+        PKI.describe_authority(der)
+    assert refusal.value.code == "not_an_authority"
 
 
 @pytest.mark.parametrize("kind", [KeyKind(), KeyKind(KeyType.RSA, 2048), KeyKind(KeyType.ED25519, 256)], ids=str)
