@@ -242,7 +242,16 @@ def test_an_anchor_has_the_name_and_the_key_of_its_authority_and_nothing_else(si
         ExtensionOID.BASIC_CONSTRAINTS,
         ExtensionOID.SUBJECT_KEY_IDENTIFIER,
     }
+    constraints = anchor.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert (constraints.critical, constraints.value.ca) == (True, True)
     assert PKI.anchor(b"") is None
+
+
+def test_an_anchor_has_the_key_identifier_by_which_certificates_name_its_authority() -> None:
+    key = keys.make(KeyKind())
+    whole = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    identifier = hashlib.sha256(whole).digest()
+    assert PKI.describe(PKI.anchor(certificate(key, identifier)) or b"").subject_key == identifier.hex()
 
 
 def test_an_authority_without_a_key_identifier_is_known_by_the_usual_one() -> None:

@@ -384,6 +384,15 @@ def test_a_certificate_that_is_not_valid_yet_renews_nothing(at: Site) -> None:
     assert ask(at, *shown, label="bench", verb="simplereenroll").status == 200
 
 
+def test_a_certificate_that_is_not_valid_yet_opens_nothing(at: Site) -> None:
+    at.pass_days(3)
+    shown = made(at, "made-1")
+    at.pass_days(-2)
+    assert ask(at, *shown).status == 401
+    at.pass_days(2)
+    assert ask(at, *shown).status == 200
+
+
 # --- behind a proxy --------------------------------------------------------------------------------------------------
 
 
