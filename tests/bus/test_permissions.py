@@ -19,10 +19,11 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.permissions import COMMANDS, INGEST
+from fleetroll.bus.permissions import COMMANDS, INGEST, Authority
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
 from fleetroll.core import limits
 from tests.support.broker import PATIENCE, Registry, address, broker, client, run, settled
+from tests.support.jwt import claims
 from tests.support.nats_sockets import LEFT
 from tests.support.websocket import tunnel
 
@@ -429,6 +430,17 @@ def test_a_call_reaches_its_device_and_its_answer_the_caller(tmp_path: Path) -> 
             assert await found.served.call(ORG, "production", DEVICE, "ping", b"2", 5) == b"pong 2"
 
     run(story())
+
+
+@pytest.mark.parametrize("commands", [True, False])
+@pytest.mark.parametrize("follows", [True, False])
+def test_an_account_has_no_way_to_what_its_applications_may_not(commands: bool, follows: bool) -> None:
+    """Whatever the permissions of its users are, which are narrowed as well."""
+    account = AppAccount(ORG, "viewer", commands, follows=follows)
+    said = claims(Authority(b"k" * 32).account_token(account, 0, b""))
+    reached = {one["subject"].partition(".")[0] for one in said["nats"]["imports"]}
+    sends, hears = {"command", "rpc"} if commands else set(), {"live", "presence"} if follows else set()
+    assert reached == {"api", "accounts"} | sends | hears
 
 
 @pytest.mark.parametrize("who", ["device", "app"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import resource
 import shlex
 import shutil
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -288,6 +290,11 @@ def test_what_cannot_be_restored_is_refused_and_leaves_nothing(
     assert sorted(work.rglob("*")) == before
 
 
+def test_an_empty_log_beside_a_backup_takes_nothing_from_it(alone: Fleetroll, backup: Path, work: Path) -> None:
+    (work / "backup.db-wal").touch()
+    assert alone("restore", "--from", str(backup), "--data", "new", "--server-key-file", "server.key").code == 0
+
+
 def test_nobody_is_sent_for_another_backup_where_another_release_is_missing(
     alone: Fleetroll, backup: Path, work: Path
 ) -> None:
@@ -373,6 +380,17 @@ def test_a_damaged_directory_fails_the_check_that_names_the_damage(
     assert people.code == 1
     (line,) = [line for line in people.out.splitlines() if " fail " in line]
     assert line.startswith(f"{check}  ")
+
+
+@about_sqlite
+@pytest.mark.parametrize(("minutes", "state"), [(4, "ok"), (6, "warn")])
+def test_a_database_that_was_written_later_than_now_is_a_warning_of_the_clock(
+    alone: Fleetroll, data: Path, minutes: int, state: str
+) -> None:
+    later = time.time() + minutes * 60
+    os.utime(data / "fleetroll.db", (later, later))
+    code, states = checks(alone, data)
+    assert (code, states["clock"]) == (0, state)
 
 
 @about_sqlite

@@ -24,6 +24,16 @@ NOW = 1_800_000_000 * SECOND
 TERMS = Terms(NOW, NOW + 30 * DAY)
 PKI = X509(b"k" * 32)
 
+USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+)
+
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
 
@@ -110,6 +120,34 @@ def test_the_server_gets_a_certificate_for_its_names(signer: Signer, tmp_path: P
     assert openssl("pkey", "-passin", "pass:other", text=key.encode()).returncode != 0
 
 
+def test_certificates_say_what_they_are_good_for_to_whoever_checks_no_more(signer: Signer) -> None:
+    """As RFC 5280 wants it (4.2.1.3, 4.2.1.9): nobody may overlook what is critical."""
+    device, (server, _) = PKI.issue(signer, request(), TERMS).der, PKI.issue_for_server(signer, ["a.b"], TERMS, "pw")
+    for der, constraints, good_for in (
+        (signer.certificate, x509.BasicConstraints(ca=True, path_length=0), {"key_cert_sign", "crl_sign"}),
+        (device, x509.BasicConstraints(ca=False, path_length=None), {"digital_signature"}),
+        (server, x509.BasicConstraints(ca=False, path_length=None), {"digital_signature"}),
+    ):
+        found = x509.load_der_x509_certificate(der).extensions
+        critical = {one.oid for one in found if one.critical}
+        assert critical == {ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE}
+        assert found.get_extension_for_class(x509.BasicConstraints).value == constraints
+        usage = found.get_extension_for_class(x509.KeyUsage).value
+        assert {name for name in USAGES if getattr(usage, name)} == good_for
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_revocation_list_gives_the_reason_in_the_standards_number(signer: Signer, reason: Reason) -> None:
+    der = PKI.revocation_list(signer, [Revocation(1, "7f", NOW, reason)], 7, NOW, NOW + DAY)
+    found = x509.load_der_x509_crl(der)
+    (entry,) = found
+    assert (entry.serial_number, entry.revocation_date_utc.timestamp()) == (0x7F, NOW / SECOND)
+    said = [(one.value.public_bytes(), one.critical) for one in entry.extensions]
+    assert said == ([(bytes([0x0A, 1, reason.value]), False)] if reason.value else [])
+    assert found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 7
+    assert [one.critical for one in found.extensions] == [False, False]
+
+
 def test_revocation_lists_of_many_are_made_at_once(signer: Signer) -> None:
     many = [Revocation(number, f"{number:032x}", NOW, Reason.SUPERSEDED) for number in range(1, 2_001)]
     found = x509.load_der_x509_crl(PKI.revocation_list(signer, many, 1, NOW, NOW + DAY))
@@ -120,16 +158,18 @@ def test_revocation_lists_of_many_are_made_at_once(signer: Signer) -> None:
 def test_a_certificate_does_not_outlive_its_authority(signer: Signer) -> None:
     ends = PKI.describe(signer.certificate).not_after
     assert PKI.issue(signer, request(), Terms(NOW, ends + DAY)).not_after == ends
-    with pytest.raises(Fault) as refusal:
-        PKI.issue(signer, request(), Terms(ends + 1, ends + DAY))
-    assert refusal.value.code == "authority_expired"
+    for begins in (ends, ends + 1):
+        with pytest.raises(Fault) as refusal:
+            PKI.issue(signer, request(), Terms(begins, ends + DAY))
+        assert refusal.value.code == "authority_expired"
 
 
 def test_an_authority_of_a_clock_that_was_ahead_is_not_called_expired(signer: Signer) -> None:
     begins = PKI.describe(signer.certificate).not_before
-    with pytest.raises(Fault, match="not valid before") as refusal:
-        PKI.issue(signer, request(), Terms(begins - 2 * DAY, begins - DAY))
-    assert refusal.value.code == "authority_not_yet_valid"
+    for ends in (begins, begins - DAY):
+        with pytest.raises(Fault, match="not valid before") as refusal:
+            PKI.issue(signer, request(), Terms(begins - 2 * DAY, ends))
+        assert refusal.value.code == "authority_not_yet_valid"
 
 
 def test_only_asked_for_names_that_the_terms_allow_are_in_it(signer: Signer) -> None:
@@ -143,6 +183,7 @@ def test_no_two_serial_numbers_are_the_same_and_all_are_as_long(signer: Signer) 
     issued = [PKI.issue(signer, request(), TERMS) for _ in range(20)]
     assert len({one.serial for one in issued}) == 20
     assert all(len(one.serial) == 32 and one.serial == PKI.describe(one.der).serial for one in issued)
+    assert {int(one.serial, 16).bit_length() for one in issued} == {127}
 
 
 def test_the_issuer_of_a_certificate_is_known_by_its_key(signer: Signer) -> None:
@@ -153,18 +194,27 @@ def test_the_issuer_of_a_certificate_is_known_by_its_key(signer: Signer) -> None
     assert not PKI.is_issued_by(issued.der, issued.der)
 
 
-def certificate(key: keys.PrivateKey, identifier: bytes | None, serial: int = 7) -> bytes:
-    """An authority's certificate with that key identifier."""
+def certificate(key: keys.PrivateKey, identifier: bytes | None, serial: int = 7, *, is_ca: bool | None = True) -> bytes:
+    """An authority's certificate with that key identifier. With None for `is_ca` it says nothing of that."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Maker")])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), serial).add_extension(
-        x509.BasicConstraints(ca=True, path_length=None), critical=True
-    )
+    builder = x509.CertificateBuilder(name, name, key.public_key(), serial)
+    if is_ca is not None:
+        builder = builder.add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
     if identifier is not None:
         builder = builder.add_extension(x509.SubjectKeyIdentifier(identifier), critical=False)
     builder = builder.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(
         datetime(2040, 1, 1, tzinfo=UTC)
     )
     return builder.sign(key, requests.hash_for(key)).public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize("is_ca", [False, None])
+def test_only_a_certificate_that_says_so_is_an_authoritys(is_ca: bool | None) -> None:
+    der = certificate(keys.make(KeyKind()), None, is_ca=is_ca)
+    assert not PKI.describe(der).is_authority
+    with pytest.raises(Fault) as refusal:
+        PKI.describe_authority(der)
+    assert refusal.value.code == "not_an_authority"
 
 
 @pytest.mark.parametrize("kind", [KeyKind(), KeyKind(KeyType.RSA, 2048), KeyKind(KeyType.ED25519, 256)], ids=str)
@@ -192,7 +242,16 @@ def test_an_anchor_has_the_name_and_the_key_of_its_authority_and_nothing_else(si
         ExtensionOID.BASIC_CONSTRAINTS,
         ExtensionOID.SUBJECT_KEY_IDENTIFIER,
     }
+    constraints = anchor.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert (constraints.critical, constraints.value.ca) == (True, True)
     assert PKI.anchor(b"") is None
+
+
+def test_an_anchor_has_the_key_identifier_by_which_certificates_name_its_authority() -> None:
+    key = keys.make(KeyKind())
+    whole = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    identifier = hashlib.sha256(whole).digest()
+    assert PKI.describe(PKI.anchor(certificate(key, identifier)) or b"").subject_key == identifier.hex()
 
 
 def test_an_authority_without_a_key_identifier_is_known_by_the_usual_one() -> None:

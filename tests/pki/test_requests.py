@@ -148,10 +148,18 @@ def test_a_weak_digest_is_refused(digest: bytes) -> None:
     assert refusal.value.code == "weak_signature"
 
 
-def test_a_request_that_is_too_large_is_not_parsed() -> None:
+@pytest.mark.parametrize(("beyond", "kind"), [(0, Kind.INVALID), (1, Kind.TOO_LARGE)])
+def test_a_request_that_is_too_large_is_not_parsed(beyond: int, kind: Kind) -> None:
     with pytest.raises(Fault) as refusal:
-        requests.read(b"\x30" * (limits.MAX_CERTIFICATE_REQUEST + 1))
-    assert refusal.value.kind is Kind.TOO_LARGE
+        requests.read(b"\x30" * (limits.MAX_CERTIFICATE_REQUEST + beyond))
+    assert refusal.value.kind is kind
+
+
+def test_a_name_has_so_many_parts_and_no_more() -> None:
+    more = [part(ORGANIZATION, b"x")] * limits.MAX_SUBJECT_PARTS
+    assert requests.read(der.request(name(CN, *more[1:]))).subject.common_name == "pump-1"
+    with pytest.raises(Fault):
+        requests.read(der.request(name(CN, *more)))
 
 
 def test_the_requests_that_the_tables_vary_are_good() -> None:

@@ -13,7 +13,7 @@ from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.data_directory import DATABASE
 from fleetroll.service import enrollment
-from fleetroll.service.enrollment import EnrollmentReply, EnrollmentRequest
+from fleetroll.service.enrollment import EnrollmentReply, EnrollmentRequest, Peer
 from tests.support import der
 from tests.support.app import App, running
 from tests.support.enrolling import SECURE, enrol, enrolled
@@ -52,6 +52,33 @@ def test_of_many_who_claim_a_name_at_once_one_has_it(app: App) -> None:
     certificates = app.request("GET", "/v1/certificates").json()["certificates"]
     identity = app.request("GET", "/v1/devices/pump-1/identity").json()
     assert [one["serial"] for one in certificates] == [identity["versions"]["0"]]
+
+
+@pytest.mark.parametrize("operation", [enrollment.enroll, enrollment.generate, enrollment.renew])
+def test_nobody_enrols_over_a_connection_that_others_can_change(app: App, operation: Any) -> None:
+    certificate = enrol(app, "line", CLAIMED).certificate
+    with pytest.raises(Fault) as refusal:
+        enrol(app, "line", CLAIMED, operation, Peer(secure=False, certificate=certificate))
+    assert (refusal.value.kind, refusal.value.code) == (Kind.FORBIDDEN, "tls_required")
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"admission": {"proof": "CLIENT_CERTIFICATE"}}, "client_certificate"),
+        ({"registration": "PRE_REGISTRATION"}, "not_registered"),
+        ({}, "too_many_keys"),
+    ],
+)
+def test_the_server_makes_no_key_for_whom_it_refuses(
+    app: App, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], code: str
+) -> None:
+    keygen = {"type": "RSA", "bits": 2_048}
+    assert app.request("PATCH", "/v1/dms/line", {"settings": {"keygen": keygen, **settings}}).status == 200
+    monkeypatch.setattr(limits, "MAX_KEYS_DUE", 0)
+    with pytest.raises(Fault) as refusal:
+        enrol(app, "line", CLAIMED, enrollment.generate)
+    assert refusal.value.code == code
 
 
 def test_of_many_that_replace_each_other_the_last_one_is_good(app: App) -> None:

@@ -112,3 +112,26 @@ async def test_who_waits_has_its_turn() -> None:
     assert sorted(order) == [1, 1, 1, 2, 2, 3]
     assert order.index(3) < 4, "behind at most two of each of the others"
     assert all([turns._may_run(1), turns._free == 2, not turns._waiting])
+
+
+@pytest.mark.parametrize(("slots", "most"), [(1, 1), (2, 1), (3, 2)])
+async def test_a_tenant_leaves_one_place_to_others_if_there_is_more_than_one(slots: int, most: int) -> None:
+    turns = Turns(slots)
+    greedy = [asyncio.ensure_future(turns.take(1)) for _ in range(slots + 1)]
+    other = asyncio.ensure_future(turns.take(2))
+    await asyncio.sleep(0)
+    assert (sum(one.done() for one in greedy), other.done()) == (most, slots > 1)
+    for one in (*greedy, other):
+        one.cancel()
+
+
+async def test_a_turn_that_came_to_one_who_has_just_left_goes_to_the_next() -> None:
+    turns = Turns(1)
+    await turns.take(1)
+    leaving, next_one = (asyncio.ensure_future(turns.take(tenant)) for tenant in (1, 2))
+    await asyncio.sleep(0)
+    turns.give(1)
+    leaving.cancel()
+    async with asyncio.timeout(1):
+        await next_one
+    assert leaving.cancelled()

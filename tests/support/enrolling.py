@@ -22,7 +22,9 @@ def certificate(app: App, serial: str) -> Any:
     return app.request("GET", f"/api/ca/v1/certificates/{serial}").json()
 
 
-def enrol(app: App, label: str, request: bytes, operation: Any = enrollment.enroll) -> EnrollmentReply:
+def enrol(
+    app: App, label: str, request: bytes, operation: Any = enrollment.enroll, peer: Peer = SECURE
+) -> EnrollmentReply:
     """What EST would answer. Raises Fault."""
 
     async def call() -> EnrollmentReply:
@@ -32,7 +34,7 @@ def enrol(app: App, label: str, request: bytes, operation: Any = enrollment.enro
         def finish(result: EnrollmentReply) -> EnrollmentReply:
             return result
 
-        return await services.perform(operation, principal, EnrollmentRequest(label, request, SECURE), "test", finish)
+        return await services.perform(operation, principal, EnrollmentRequest(label, request, peer), "test", finish)
 
     return app.runner.run(call())
 

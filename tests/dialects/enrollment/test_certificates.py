@@ -150,6 +150,15 @@ def test_a_slot_follows_its_certificate(app: App) -> None:
     assert state(app) == ("REVOKED", "REVOKED")
 
 
+def test_an_authority_stays_while_a_certificate_of_it_is_good(app: App) -> None:
+    serial = enrolled(app, "line", "pump-1")
+    assert app.request("DELETE", "/v1/dms/line").status == 204
+    refused = app.request("DELETE", "/v1/authorities/default")
+    assert (refused.status, refused.json()["code"]) == (409, "authority_in_use")
+    assert rule(app, serial, "REVOKED", "Superseded") == 200
+    assert app.request("DELETE", "/v1/authorities/default").status == 204
+
+
 ENDS: dict[str, tuple[str, str, Any]] = {
     "revoked": (
         "PUT",

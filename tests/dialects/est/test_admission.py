@@ -358,6 +358,13 @@ def test_a_renewal_needs_the_devices_own_certificate(at: Site) -> None:
     assert ask(at, *mine, label="bench", verb="simplereenroll").status == 404
 
 
+def test_a_device_renews_at_its_own_dms_alone(at: Site) -> None:
+    at.api("POST", "/v1/dms", {"name": "second", "settings": {**ANYBODY, "authority": "factory"}})
+    shown = made(at, "pump-1")
+    assert ask(at, *shown, label="second", verb="simplereenroll").status == 403
+    assert ask(at, *shown, label="bench", verb="simplereenroll").status == 200
+
+
 def test_a_revoked_certificate_renews_nothing_at_a_dms_that_has_changed_its_authority(at: Site) -> None:
     settings = {**ANYBODY, "authority": "factory", "replaceable": True}
     at.api("PATCH", "/v1/dms/bench", {"settings": settings})
@@ -382,6 +389,15 @@ def test_a_certificate_that_is_not_valid_yet_renews_nothing(at: Site) -> None:
     assert ask(at, *shown, label="bench", verb="simplereenroll").status == 401
     at.pass_days(2)
     assert ask(at, *shown, label="bench", verb="simplereenroll").status == 200
+
+
+def test_a_certificate_that_is_not_valid_yet_opens_nothing(at: Site) -> None:
+    at.pass_days(3)
+    shown = made(at, "made-1")
+    at.pass_days(-2)
+    assert ask(at, *shown).status == 401
+    at.pass_days(2)
+    assert ask(at, *shown).status == 200
 
 
 # --- behind a proxy --------------------------------------------------------------------------------------------------

@@ -155,6 +155,20 @@ def test_the_replaced_certificate_stays_good_where_the_dms_says(at: Site) -> Non
     assert renew(at, "second", "fifth") == 401, "expired"
 
 
+def test_neither_the_present_certificate_nor_the_one_that_is_shown_may_have_expired(at: Site) -> None:
+    settle(at, renewal={"revoke_replaced": False})
+    at.key("first")
+    at.enrol("line", "simpleenroll", "first", "/CN=pump-1")
+    at.pass_days(60)
+    assert renew(at, "first", "second") == 200
+    at.pass_days(41)
+    assert renew(at, "first", "third") == 401
+    settle(at, lifetime=DAY, preventive=2, critical=1, renewal={"revoke_replaced": False})
+    assert renew(at, "second", "third") == 200
+    at.pass_days(2)
+    assert renew(at, "second", "fourth") == 401
+
+
 def states(at: Site, device: str) -> list[str]:
     return [one["state"] for one in at.api("GET", f"/v1/certificates?device={device}")["certificates"]]
 
@@ -258,7 +272,9 @@ def test_devices_are_told_whose_certificate_the_server_shows_where_the_dms_says(
     for distribution, names in (
         ({"server": True}, ["default", "line"]),
         ({"server": True, "own": False}, ["default"]),
-        ({"own": True, "others": ["default"]}, ["default", "line"]),
+        ({"server": False, "own": True, "others": ["default", "line"]}, ["default", "line"]),
+        ({"own": False, "others": ["default"]}, ["default"]),
+        ({"own": False, "others": []}, ["line"]),
     ):
         at.api("PATCH", "/v1/dms/line", {"settings": {"authority": "line", "distribution": distribution}})
         assert told(at, "line") == names

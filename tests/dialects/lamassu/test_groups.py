@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fleetroll.core import limits
 from tests.dialects.lamassu.conftest import Manager
 
 GROUPS = "/api/devmanager/v1/device-groups"
@@ -14,8 +15,8 @@ FLEET = {"eu-1": ["eu", "Sensor"], "eu-2": ["eu"], "us-1": ["us", "sensor"]}
 def made(manager: Manager, name: str, *criteria: tuple[str, str, str], parent: str = "") -> str:
     body = {"id": str(uuid.uuid4()), "name": name, "criteria": written(criteria), "parent_id": parent}
     reply = manager.send("POST", GROUPS, body)
-    assert reply.status == 201, reply.body
-    return str(reply.json()["id"])
+    assert (reply.status, reply.json()["id"]) == (201, body["id"]), reply.body
+    return str(body["id"])
 
 
 def written(criteria: tuple[tuple[str, str, str], ...]) -> list[dict[str, str]]:
@@ -93,6 +94,8 @@ def test_statuses_are_spelled_as_the_profile_has_them_and_taken_in_both(manager:
         assert f'"{words[0]}"' in shown[1]["value"]
         status = manager.send("GET", f"{GROUPS}/{group}/stats")
         assert manager.err(status, 400) == "struct validation error"
+        below = manager.send("GET", f"{GROUPS}/{made(manager, f'below {given}', parent=group)}/stats")
+        assert manager.err(below, 400) == "struct validation error"
 
 
 @pytest.mark.parametrize(
@@ -128,6 +131,13 @@ def test_a_group_that_cannot_be_is_refused_and_not_made(
     text = manager.err(manager.send("POST", GROUPS, spelled), status)
     assert words is None or text == words
     assert [one["name"] for one in manager.send("GET", GROUPS).json()["list"]] == ["taken"]
+
+
+def test_a_group_has_so_many_criteria_and_no_more(manager: Manager) -> None:
+    most = [("id", "ne", str(number)) for number in range(limits.MAX_PREDICATES)]
+    made(manager, "most", *most)
+    more = {"id": str(uuid.uuid4()), "name": "more", "criteria": written((*most, most[0]))}
+    assert "at most 20" in manager.err(manager.send("POST", GROUPS, more), 400)
 
 
 def test_a_loop_is_refused_at_any_length_and_a_tree_has_a_depth(manager: Manager) -> None:
@@ -222,3 +232,6 @@ def test_our_own_api_refuses_what_a_group_cannot_ask(manager: Manager, change: d
     reply = manager.app.request("PATCH", "/v1/groups/one", change, headers=manager.headers)
     assert reply.status in {400, 422}, reply.body
     assert native(manager, "GET", "/one")["revision"] == 1
+    body = {"name": "two", "filter": "", **change}
+    assert manager.app.request("POST", "/v1/groups", body, headers=manager.headers).status in {400, 422}
+    assert manager.app.request("GET", "/v1/groups/two", headers=manager.headers).status == 404

@@ -1,6 +1,6 @@
 """DMS by our own API: a change leaves alone what it does not name, however deep."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,44 @@ def test_a_key_that_cannot_be_made_is_refused_as_a_setting(app: App) -> None:
 )
 def test_settings_have_bounds(app: App, settings: dict[str, Any], status: int) -> None:
     assert app.request("PATCH", LINE, {"settings": settings}).status == status
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        lambda name: {"authority": name},
+        lambda name: {"admission": {"authorities": [name]}},
+        lambda name: {"renewal": {"authorities": [name]}},
+        lambda name: {"distribution": {"others": [name]}},
+    ],
+    ids=["issues", "admits", "renews", "is distributed"],
+)
+def test_an_authority_stays_while_a_dms_names_it(app: App, settings: Callable[[str], dict[str, Any]]) -> None:
+    assert app.request("POST", "/v1/authorities", {"name": "maker"}).status == 201
+    was = app.request("GET", LINE).json()["settings"]
+    change(app, {"settings": settings("maker")})
+    refused = app.request("DELETE", "/v1/authorities/maker")
+    assert (refused.status, refused.json()["code"]) == (409, "authority_in_use")
+    change(app, {"settings": was})
+    assert app.request("DELETE", "/v1/authorities/maker").status == 204
+
+
+@pytest.mark.parametrize("part", [("admission", "authorities"), ("renewal", "authorities"), ("distribution", "others")])
+def test_only_the_authority_that_issues_is_made_on_first_use(app: App, part: tuple[str, str]) -> None:
+    setting, member = part
+    assert app.request("PATCH", LINE, {"settings": {setting: {member: ["nobody"]}}}).status == 404
+    assert app.request("GET", "/v1/authorities/nobody").status == 404
+    change(app, {"settings": {"authority": "somebody", setting: {member: ["somebody"]}}})
+    assert app.request("GET", "/v1/authorities/somebody").status == 200
+
+
+def test_a_dms_names_so_many_authorities_and_no_more(app: App) -> None:
+    others = [f"maker-{number}" for number in range(limits.MAX_AUTHORITIES_PER_DMS)]
+    for name in others:
+        assert app.request("POST", "/v1/authorities", {"name": name}).status == 201
+    change(app, {"settings": {"admission": {"authorities": others[1:]}, "renewal": {"authorities": others[1:]}}})
+    refused = app.request("PATCH", LINE, {"settings": {"distribution": {"others": others[:1]}}})
+    assert (refused.status, refused.json()["code"]) == (400, "invalid_settings")
 
 
 @pytest.mark.parametrize(

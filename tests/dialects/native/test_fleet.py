@@ -265,6 +265,33 @@ def test_what_other_apis_say_of_a_device_goes_along_with_an_export(app: App, for
     assert app.request("GET", "/v1/devices/all", headers=copy).json()["extras"] == EXTRAS
 
 
+def test_of_rows_about_one_device_the_earliest_activation_counts_and_the_last_sign_of_life(app: App) -> None:
+    def rows(ident: str) -> list[dict[str, Any]]:
+        said = ("2025-03-01T00:00:00Z", "2025-06-01T00:00:00Z", "2025-04-01T00:00:00Z")
+        return [{"ident": ident, "activated_at": at, "seen_at": at} for at in said]
+
+    app.request("POST", "/v1/devices", {"ident": "was"})
+    assert outcomes(load(app, [*rows("new"), *rows("was")])) == ["created", *["unchanged"] * 5]
+    for ident in ("new", "was"):
+        device = app.request("GET", f"/v1/devices/{ident}").json()
+        assert (device["activated_at"], device["last_seen"]) == ("2025-03-01T00:00:00Z", "2025-06-01T00:00:00Z")
+
+
+def test_what_a_row_gives_in_part_leaves_the_rest(app: App) -> None:
+    def shown() -> tuple[Any, Any]:
+        device = app.request("GET", "/v1/devices/a").json()
+        return device["extras"], device["metadata"]
+
+    mode, metadata = {"relay": {"env": "test"}}, {"a": 1, "b": 2}
+    load(app, [{"ident": "a", "extras": EXTRAS, "metadata": metadata}])
+    assert outcomes(load(app, [{"ident": "a", "description": "Moved."}])) == ["updated"]
+    assert shown() == (EXTRAS | {"memfault": {"description": "Moved."}}, metadata)
+    assert outcomes(load(app, [{"ident": "a", "description": "Here.", "extras": mode}])) == ["updated"]
+    assert shown() == (mode | {"memfault": {"description": "Here."}}, metadata)
+    assert outcomes(load(app, b"ident,metadata.b\na,3\n", **CSV)) == ["updated"]
+    assert shown()[1] == {"a": 1, "b": "3"}
+
+
 def test_csv_is_what_spreadsheets_read_and_write(app: App) -> None:
     load(app, AWKWARD)
     exported = app.request("GET", "/v1/devices:export", headers={"Accept": "text/csv"})

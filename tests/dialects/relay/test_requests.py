@@ -1,5 +1,6 @@
 """Whatever is sent is answered in the vendor's form; whatever is published is stored or left out, and stops nothing."""
 
+import asyncio
 import itertools
 import json
 from collections.abc import Iterator
@@ -9,11 +10,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from fleetroll.bus.port import Batch, Message, Request
 from fleetroll.core import limits
 from fleetroll.core.ids import broker_org
-from fleetroll.core.times import SECOND
+from fleetroll.core.times import HOUR, SECOND
 from fleetroll.service.broker import Registry
 from tests.support.app import App, running
 from tests.support.jwt import claims
@@ -66,14 +68,21 @@ class Desk:
         return dict(made["data"])
 
     def publish(
-        self, device: str, *bodies: bytes, family: str = "telemetry", name: str = "t", org: str = "", later: int = 0
+        self,
+        device: str,
+        *bodies: bytes,
+        family: str = "telemetry",
+        name: str = "t",
+        env: str = "production",
+        org: str = "",
+        later: int = 0,
     ) -> list[Message]:
         """Returns what applications are told of it."""
         messages = []
         for body in bodies:
             self.sequence += 1
             at = self.app.services.clock() + later
-            messages.append(Message(self.sequence, at, org or self.org, "production", family, device, name, body))
+            messages.append(Message(self.sequence, at, org or self.org, env, family, device, name, body))
         return list(self.app.runner.run(self.registry.ingest(Batch("stream", messages))))
 
     def values(self, ident: str) -> list[Any]:
@@ -83,6 +92,11 @@ class Desk:
     def timeline(self, ident: str, type: str) -> list[Any]:
         events = self.app.request("GET", f"/v1/devices/{ident}/timeline?limit=1000").json()["events"]
         return [event["data"] for event in events if event["type"] == type]
+
+    def actors(self, ident: str) -> list[tuple[str, str]]:
+        """Who did what, but for us."""
+        events = self.app.request("GET", f"/v1/devices/{ident}/timeline?limit=1000").json()["events"]
+        return sorted((event["type"], event["actor"]) for event in events if not event["actor"].startswith("key:"))
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +222,33 @@ def test_applications_are_told_of_what_was_stored_and_of_nothing_else(desk: Desk
     long = msgspec.json.encode({"value": "a" * limits.MAX_DOCUMENT})
     for family in ("events", "logs"):
         told = desk.publish(device, b'{"value": "a"}', long, family=family, name="info")
-        assert [msgspec.msgpack.decode(one.body).keys() >= {"timestamp"} for one in told] == [True]
+        (body,) = [msgspec.msgpack.decode(one.body) for one in told]
+        said = {"type": "info", "data": "a"} if family == "logs" else {"value": "a"}
+        assert body == {**said, "timestamp": body["timestamp"]}
     assert desk.publish("f" * 24, b"1") + desk.publish("f" * 24, b"1", family="events") == []
+    assert desk.publish(device, b"1", family="commands") == []
+
+
+def test_the_timeline_says_who_published(desk: Desk) -> None:
+    device = desk.create("spoken")["id"]
+    for family in ("events", "logs", "commands"):
+        desk.publish(device, b'{"value": "a"}', family=family)
+    itself = f"device:{int(device[8:], 16)}"
+    assert desk.actors("spoken") == [
+        ("device.command", "application"), ("device.event", itself), ("device.log", itself),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["a\0b", "n" * (limits.MAX_NAME + 1)], ids=["NUL", "long"])
+@pytest.mark.parametrize("part", ["name", "env"])
+def test_what_is_called_what_cannot_be_stored_is_left_out_without_a_note(desk: Desk, part: str, word: str) -> None:
+    ident = f"misnamed-{desk.sequence}"
+    device = desk.create(ident)["id"]
+    for family in ("telemetry", "events", "logs", "commands"):
+        assert desk.publish(device, b'{"value": 1}', b"no report", family=family, **{part: word}) == []
+    assert (desk.actors(ident), desk.values(ident)) == ([], [])
+    desk.publish(device, b'{"value": 1}', family="events", **{part: "n" * limits.MAX_NAME})
+    assert len(desk.timeline(ident, "device.event")) == 1
 
 
 PUBLISHED = {
@@ -400,6 +439,17 @@ def test_readings_that_break_the_schema_are_noted_once_an_hour(desk: Desk) -> No
     assert sorted(data["metric"] for data in noted) == ["t", "u", "unknown"]
 
 
+def test_readings_that_break_the_schema_for_hours_are_noted_in_each(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, began = desk.create("wrong", {"t": {"type": "number"}})["id"], desk.app.services.clock()
+    for hours in (0, 1, 1, 2):
+        services = structs.replace(desk.app.services, clock=lambda at=began + hours * HOUR: at)
+        monkeypatch.setattr(desk, "registry", Registry(services, desk.app.application.subjects.answer))
+        desk.publish(device, b'{"value": "warm"}')
+    assert len(desk.timeline("wrong", "device.reading_refused")) == 3
+
+
 def test_a_log_line_in_colours_is_kept(desk: Desk) -> None:
     device = desk.create("colours")["id"]
     line = msgspec.msgpack.encode({"type": "warn", "timestamp": 1_700_000_000_000, "data": "\x1b[33mhot\x1b[0m\tnow\n"})
@@ -480,13 +530,17 @@ def test_a_batch_that_comes_again_changes_nothing(desk: Desk) -> None:
     desk.sequence -= 1
     desk.publish(device, b'{"value": 1}', family="events", name="door")
     assert len(desk.timeline("twice", "device.event")) == 1
+    desk.sequence -= 1
+    told = desk.publish(device, b'{"value": 1}', b'{"value": 2}', family="events", name="door")
+    assert [data["value"] for data in desk.timeline("twice", "device.event")] == [2, 1], "of which a part comes again"
+    assert [one.sequence for one in told] == [desk.sequence]
 
 
 def test_what_comes_under_a_place_that_the_broker_had_given_before_it_lost_some_is_new(desk: Desk) -> None:
     device = desk.create("restored", {"t": {"type": "number"}})["id"]
-    desk.publish(device, b'{"value": 1}', family="events", name="door")
+    desk.publish(device, b'{"value": 1}', family="events", name="door", later=-9 * SECOND)
     reached = desk.app.runner.run(desk.registry.ingested("stream"))
-    assert (reached.sequence, reached.at <= desk.app.services.clock()) == (desk.sequence, True)
+    assert (reached.sequence, reached.at <= desk.app.services.clock() - 9 * SECOND) == (desk.sequence, True)
     desk.sequence -= 1
     desk.app.runner.run(desk.registry.rewind("stream", desk.sequence))
     desk.publish(device, b'{"value": 2}', family="events", name="door")
@@ -502,6 +556,26 @@ def test_a_device_of_another_organization_is_not_reported_for(desk: Desk) -> Non
     desk.publish("*", b'{"value": 1}')
     assert desk.values("mine") == []
     assert desk.timeline("mine", "device.event") == []
+
+
+def test_each_follower_is_told_of_its_own_organizations_part_of_a_batch(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as app:
+        desk = Desk(app)
+        app.request("POST", "/v1/organizations", {"slug": "buyer"})
+        ours, sold = (desk.create(ident)["id"] for ident in ("ours", "sold"))
+        app.request("POST", "/v1/devices/sold:transfer", {"organization": "buyer"})
+        with (
+            app.services.live.following(1, asyncio.Event()) as one,
+            app.services.live.following(2, asyncio.Event()) as two,
+        ):
+            at = app.services.clock() - SECOND
+            batch = [
+                Message(place, at, desk.org, "production", "telemetry", device, "t", b"%d" % place)
+                for place, device in enumerate((ours, sold, ours), 1)
+            ]
+            app.runner.run(desk.registry.ingest(Batch("stream", batch)))
+            assert [(reading.ident, reading.value) for reading in one.take()[0]] == [("ours", 1), ("ours", 3)]
+            assert [(reading.ident, reading.value) for reading in two.take()[0]] == [("sold", 2)]
 
 
 def test_a_device_made_here_is_the_same_device_everywhere(desk: Desk) -> None:
