@@ -76,6 +76,11 @@ class Organization(Struct, frozen=True):
     key_version: int = 1
     profile: OrganizationProfile = OrganizationProfile()
 
+    @property
+    def tenant(self) -> int:
+        """The organization directly below the root that this one is, or is below; the root's own is itself."""
+        return self.lineage[:2][-1]
+
 
 class KeyKind(enum.Enum):
     """How a key is presented: as one token, as an OAuth2 client, or to the broker by its public half."""

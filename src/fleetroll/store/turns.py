@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 
 from fleetroll.core import limits
+from fleetroll.core.bounded_cache import BoundedCache
 from fleetroll.store.port import Organizations
 
 TenantOf = Callable[[int | None], Awaitable[int | None]]
@@ -19,11 +20,11 @@ async def own_tenant(org: int | None) -> int | None:
 
 
 class Tenants:
-    """Whose an organization is: that of the one directly below the root which it is, or is below; or the root's."""
+    """The tenants of organizations, by number."""
 
     def __init__(self, organizations: Organizations) -> None:
         self._organizations = organizations
-        self._known: dict[int, int] = {}
+        self._known: BoundedCache[int, int] = BoundedCache(limits.MAX_REMEMBERED)
 
     async def of(self, org: int | None) -> int | None:
         """An organization stays where it was made, so what is known of it is good for ever."""
@@ -34,10 +35,8 @@ class Tenants:
         found = await self._organizations.get(org)
         if found is None:
             return org
-        if len(self._known) >= limits.MAX_REMEMBERED:
-            self._known.clear()
-        self._known[org] = found.lineage[:2][-1]
-        return self._known[org]
+        self._known.put(org, found.tenant, 1)
+        return found.tenant
 
 
 class Turns:

@@ -25,9 +25,9 @@ class BodyRoom:
 
         Strangers have a share of their own, wherever they ask: they take nothing of a tenant's.
         """
-        lineage = principal.org.lineage
-        tenant = _STRANGERS if principal.is_stranger else lineage[:2][-1]
-        return Share(self._taken, tenant, limits.MAX_BODIES if tenant == lineage[0] else limits.MAX_TENANT_BODIES)
+        org = principal.org
+        tenant = _STRANGERS if principal.is_stranger else org.tenant
+        return Share(self._taken, tenant, limits.MAX_BODIES if tenant == org.lineage[0] else limits.MAX_TENANT_BODIES)
 
 
 class Share:
