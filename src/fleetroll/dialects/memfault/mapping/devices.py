@@ -180,8 +180,8 @@ def list_devices(request: Request) -> views.Listing:
     return views.Listing(every(*words, *times), _sort(query.all("sort")), page.offset, page.limit)
 
 
-def list_cohort(request: Request) -> tuple[str, views.Listing]:
-    return request.path["cohort"], list_devices(request)
+def list_cohort(request: Request) -> views.OfCohort:
+    return views.OfCohort(request.path["cohort"], list_devices(request))
 
 
 def _like(field: str, text: str) -> Filter:

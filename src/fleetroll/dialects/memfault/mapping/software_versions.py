@@ -43,8 +43,8 @@ def list_versions(request: Request) -> software_versions.OfType:
     return software_versions.OfType(request.path["type"], offset_page(request))
 
 
-def one_software_version(request: Request) -> tuple[str, str]:
-    return request.path["type"], request.path["version"]
+def one_software_version(request: Request) -> software_versions.Named:
+    return software_versions.Named(request.path["type"], request.path["version"])
 
 
 def software_version(record: model.SoftwareVersion, request: Request) -> One:
