@@ -28,7 +28,7 @@ class Log:
         self._checkpointer = apsw.Connection(connection.filename, flags=apsw.SQLITE_OPEN_READWRITE)
         self._checkpointer.pragma("synchronous", "FULL")  # a page is in the file only when it is on the disk
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(1, "fleetroll-fold")
+        self._thread = ThreadPoolExecutor(1, "fleetroll-checkpoint")
         self._on_failure = on_failure
         self._pages = 0
         self._checkpointed = 0
