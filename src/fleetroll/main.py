@@ -24,8 +24,8 @@ from fleetroll.bus.permissions import Authority
 from fleetroll.bus.process import Process, end_stale
 from fleetroll.bus.settings import Files, Listeners, address_of
 from fleetroll.bus.settings import write as write_settings
+from fleetroll.cli.backend import Backend
 from fleetroll.cli.failures import ServeExit
-from fleetroll.cli.parts import Parts
 from fleetroll.config import (
     NO_BROKER,
     USUAL_BROKER,
@@ -46,7 +46,7 @@ from fleetroll.maintenance.engine import Engine
 from fleetroll.maintenance.engine import Refused as RefusedAtRest
 from fleetroll.maintenance.examining import examine
 from fleetroll.maintenance.restoring import restore
-from fleetroll.moving import DatabaseAtRest
+from fleetroll.offline_database import OfflineDatabase
 from fleetroll.pki.x509 import X509
 from fleetroll.service import bootstrap, broker_accounts, housekeeping, leases
 from fleetroll.service.broker import Registry
@@ -509,8 +509,8 @@ async def _turn_unready(application: Application, services: Services, http: Http
     services.bus.hang_up()
 
 
-def parts() -> Parts:
+def backend() -> Backend:
     """What the `fleetroll` command needs of the server."""
-    at_rest = DatabaseAtRest()
-    engine = Engine(at_rest.inspect, at_rest.describe, sqlite.library)
-    return Parts(serve, partial(restore, engine), partial(examine, engine), recover, at_rest)
+    database = OfflineDatabase()
+    engine = Engine(database.inspect, database.describe, sqlite.library)
+    return Backend(serve, partial(restore, engine), partial(examine, engine), recover, database)

@@ -12,6 +12,7 @@ from fleetroll.cli import (
     authorities,
     cohorts,
     completion,
+    database,
     devices,
     dms,
     enrollment,
@@ -31,11 +32,10 @@ from fleetroll.cli import (
     serving,
     templates,
 )
+from fleetroll.cli.backend import LoadBackend
 from fleetroll.cli.connection import Options, options, remember
 from fleetroll.cli.failures import EXIT_CODES, Exit, Failure
-from fleetroll.cli.moving import copy_command, migrate_command
 from fleetroll.cli.output import plain
-from fleetroll.cli.parts import Load
 
 _ABOUT = """Fleetroll: one IoT device registry that speaks several device APIs.
 
@@ -68,8 +68,8 @@ _COMMANDS = (
 )
 
 
-def group(load: Load) -> click.Group:
-    """The whole command; `load` is called by what needs the server's parts."""
+def group(load: LoadBackend) -> click.Group:
+    """The whole command; `load` is called by what needs the server itself."""
 
     @click.group(help=_ABOUT, epilog=EXIT_CODES)
     @click.version_option(__version__, prog_name="fleetroll")
@@ -84,8 +84,8 @@ def group(load: Load) -> click.Group:
         maintenance.restore_command(load),
         maintenance.doctor_command(load),
         maintenance.recover_command(load),
-        migrate_command(load),
-        copy_command(load),
+        database.migrate_command(load),
+        database.copy_command(load),
     ):
         fleetroll.add_command(command)
     return fleetroll
