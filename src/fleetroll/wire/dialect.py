@@ -17,7 +17,7 @@ Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 
 Encoded = Any
 """A shape to be written as JSON, or a `Reply` where status or headers depend on the result, or None for no body, or a
-`Long` list.
+`LongList`.
 """
 
 AnyOperation = Operation[Any, Any]
@@ -41,7 +41,7 @@ class Reply(Struct, frozen=True):
     media_type: str = "application/json"
 
 
-class Long(Struct, frozen=True):
+class LongList(Struct, frozen=True):
     """A list of perhaps thousands: its records, each shown by `shape`, within what `around` makes of them all.
 
     They are encoded one by one, and others get their turn in between.
@@ -65,7 +65,7 @@ class CredentialLocation(enum.Enum):
     PATH = "path"  # not a secret: it names whom the caller wants to convince
 
 
-class Form(Struct, frozen=True):
+class CredentialForm(Struct, frozen=True):
     """One way to carry a credential. `name` is that of the header, scheme or query parameter, in lower case."""
 
     location: CredentialLocation
@@ -73,11 +73,11 @@ class Form(Struct, frozen=True):
     issuer: Issuer = Issuer.KEY
 
 
-API_KEY_HEADER = Form(CredentialLocation.HEADER, "x-api-key")
-BEARER = Form(CredentialLocation.AUTHORIZATION, "bearer")
-BASIC = Form(CredentialLocation.BASIC, "basic")
-CLIENT_BASIC = Form(CredentialLocation.BASIC, "basic", Issuer.CLIENT)
-CLIENT_PARAMETERS = Form(CredentialLocation.CLIENT, "client_id", Issuer.CLIENT)
+API_KEY_HEADER = CredentialForm(CredentialLocation.HEADER, "x-api-key")
+BEARER = CredentialForm(CredentialLocation.AUTHORIZATION, "bearer")
+BASIC = CredentialForm(CredentialLocation.BASIC, "basic")
+CLIENT_BASIC = CredentialForm(CredentialLocation.BASIC, "basic", Issuer.CLIENT)
+CLIENT_PARAMETERS = CredentialForm(CredentialLocation.CLIENT, "client_id", Issuer.CLIENT)
 
 
 class Lines(Struct, frozen=True):
@@ -259,7 +259,7 @@ class Dialect(Struct, frozen=True):
     prefixes: tuple[str, ...]
     routes: tuple[Route, ...]
     envelope: Envelope
-    credentials: tuple[Form, ...]
+    credentials: tuple[CredentialForm, ...]
     media_types: tuple[str, ...] = ("application/json",)
     max_body: int = limits.MAX_BODY
     strict: bool = False

@@ -24,11 +24,11 @@ from fleetroll.service import organizations, projects
 from fleetroll.service.operations import Call, Effect, Services
 from fleetroll.store.port import Records
 from fleetroll.wire import bodies, peers, row_bodies, streams
-from fleetroll.wire.answers import Answer, refusal, success, worded, written
+from fleetroll.wire.answers import Answer, encoded_list, refusal, success, worded
 from fleetroll.wire.bodies import ClientGone
 from fleetroll.wire.body_room import BodyRoom, Share
 from fleetroll.wire.cursors import Cursors
-from fleetroll.wire.dialect import Dialect, Long, Route, Stream
+from fleetroll.wire.dialect import Dialect, LongList, Route, Stream
 from fleetroll.wire.header_fields import body_encoding, body_media_type, preconditions, refuse_repeated
 from fleetroll.wire.http_exchange import WHOLE
 from fleetroll.wire.http_refusals import Refusal
@@ -294,7 +294,7 @@ class Kernel:
 
         def finish(result: Any) -> Any:
             encoded = route.encode(result, request)
-            return encoded if isinstance(encoded, Long) else success(route, encoded)
+            return encoded if isinstance(encoded, LongList) else success(route, encoded)
 
         if route.idempotent and (once := self._once(exchange, body)) is not None:
             return await self._perform_once(exchange, row, value, finish, once)
@@ -304,8 +304,8 @@ class Kernel:
             if not await self._was_transferred(exchange, fault):
                 raise
             return await self._perform(exchange, row, request, body)
-        if isinstance(answer, Long):
-            answer = success(route, await written(answer))
+        if isinstance(answer, LongList):
+            answer = success(route, await encoded_list(answer))
         reads = request.guard is not UNGUARDED and exchange.scope["method"] in _READS
         return answer.guarded(request.guard) if reads else answer
 
