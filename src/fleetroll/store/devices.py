@@ -19,7 +19,7 @@ from fleetroll.store.connection import Connection, Query, Row, count_by
 from fleetroll.store.known_devices import KnownDevices
 from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.planning import Planner
-from fleetroll.store.port import Draft
+from fleetroll.store.port import Draft, TokenOwner
 from fleetroll.store.statements import SQL
 from fleetroll.store.syntax import Syntax
 
@@ -51,9 +51,9 @@ class Devices:
         values = {"org": org, "since": since, "limit": limit}
         return [rows.device(row) for row in await self._connection.all(SQL["device_activated"], values)]
 
-    async def token(self, device: int) -> tuple[int, int, Status] | None:
+    async def token(self, device: int) -> TokenOwner | None:
         row = await self._connection.one(SQL["device_token"], {"device": device})
-        return (row[0], row[1], Status(row[2])) if row else None
+        return TokenOwner(row[0], row[1], Status(row[2])) if row else None
 
     async def insert(self, org: int, new: NewDevice, at: Instant) -> Device | None:
         values: dict[str, Any] = dict(zip(rows.DECIDED, rows.decided(new), strict=True))

@@ -213,6 +213,14 @@ class Draft(Struct, frozen=True, gc=False):
     row: Any
 
 
+class TokenOwner(NamedTuple):
+    """What a device's token is verified by: where the device is, which version is good, and the device's status."""
+
+    org: int
+    token_version: int
+    status: Status
+
+
 class Devices(Protocol):
     async def get(self, org: int, ident: str) -> Device | None:
         """By identifier, equal in NFC form."""
@@ -222,8 +230,8 @@ class Devices(Protocol):
     async def activated(self, org: int, since: Instant, limit: int) -> list[Device]:
         """Devices that were activated then or later, the newest first; at the same time, the higher number first."""
 
-    async def token(self, device: int) -> tuple[int, int, Status] | None:
-        """The organization, token version and status of a device, across all organizations: it proves who it is."""
+    async def token(self, device: int) -> TokenOwner | None:
+        """Across all organizations: a device's token proves who it is."""
 
     async def by_idents(self, org: int, idents: Collection[str]) -> dict[str, Device]:
         """The devices there are among `idents`, by `names.identity_key` of their identifier."""
