@@ -10,6 +10,7 @@ import click
 from fleetroll import __version__
 from fleetroll.cli import (
     authorities,
+    backup,
     cohorts,
     completion,
     database,
@@ -28,7 +29,6 @@ from fleetroll.cli import (
     organizations,
     owners,
     relay,
-    server,
     serving,
     templates,
 )
@@ -62,7 +62,7 @@ _COMMANDS = (
     events.group,
     nats.group,
     relay.group,
-    server.backup,
+    backup.backup,
     keys.whoami,
     completion.completion,
 )

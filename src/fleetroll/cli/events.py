@@ -81,7 +81,7 @@ def tail(
     params = {"filter": start.filter, "after": start.after, "telemetry": "true" if telemetry else None}
     with contextlib.closing(_follow(client, params)) as followed:
         for message in itertools.islice(followed, count):
-            _show(message, as_json)
+            _show(message, as_json=as_json)
 
 
 def _start(since: str | None, filter: str | None) -> _Start:
@@ -99,7 +99,7 @@ def _narrowed(filter: str | None, condition: str) -> str:
     return f"({filter}) AND {condition}" if filter and filter.strip() else condition
 
 
-def _show(message: Message, as_json: bool) -> None:
+def _show(message: Message, *, as_json: bool) -> None:
     if as_json:
         output.raw(message.data)
         return
