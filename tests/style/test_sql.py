@@ -214,7 +214,7 @@ def test_a_gap_between_migrations_is_refused(tmp_path: Path, monkeypatch: pytest
 def database() -> Iterator[apsw.Connection]:
     connection = apsw.Connection(":memory:")
     configure(connection, 1 << 10)
-    sqlite.furnish(connection)
+    sqlite.create_schema(connection)
     yield connection
     connection.close()
 

@@ -23,7 +23,7 @@ from fleetroll.store.port import Draft, TokenOwner
 from fleetroll.store.statements import SQL
 from fleetroll.store.syntax import Syntax
 
-_Likeness: TypeAlias = tuple[int, str, str, str, str]
+_TallyKey: TypeAlias = tuple[int, str, str, str, str]
 
 
 class Devices:
@@ -64,7 +64,7 @@ class Devices:
         await self._connection.index([(org, number, None, values["search"])])
         await self._link(org, number, new.tags, new.owners)
         device = _inserted(org, number, new, at)
-        await self._recount(None, device)
+        await self._update_tallies(None, device)
         return device
 
     async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
@@ -86,7 +86,7 @@ class Devices:
         for table, links in (("device_tag", _tagged(inserted)), ("device_owner", owners)):
             if links:
                 await self._connection.load(table, links)
-        await self._add(Counter(map(_likeness, inserted)))
+        await self._add_to_tallies(Counter(map(_tally_key, inserted)))
         return inserted
 
     async def replace(self, was: Device, now: Device) -> bool:
@@ -103,7 +103,7 @@ class Devices:
         if was.tags != now.tags or was.owners != now.owners:
             await self._unlink(was.org, was.id, _missing(was.tags, now.tags), _missing(was.owners, now.owners))
             await self._link(was.org, was.id, _missing(now.tags, was.tags), _missing(now.owners, was.owners))
-        await self._recount(was, now)
+        await self._update_tallies(was, now)
         return True
 
     async def delete(self, was: Device) -> bool:
@@ -112,7 +112,7 @@ class Devices:
             return False
         await self._connection.index([(was.org, was.id, _searched(was), None)])
         await self._unlink(was.org, was.id, was.tags, was.owners)
-        await self._recount(was, None)
+        await self._update_tallies(was, None)
         return True
 
     async def move(self, was: Device, now: Device) -> bool:
@@ -134,7 +134,7 @@ class Devices:
         await self._connection.index([(was.org, was.id, text, None), (now.org, now.id, None, text)])
         await self._unlink(was.org, was.id, was.tags, was.owners)
         await self._link(now.org, now.id, now.tags, now.owners)
-        await self._recount(was, now)
+        await self._update_tallies(was, now)
         return True
 
     async def due(self, at: Instant, limit: int) -> list[Device]:
@@ -157,7 +157,7 @@ class Devices:
         }
         if not await self._connection.changed(SQL["device_age"], values):
             return False
-        await self._recount(was, structs.replace(was, status=now.status))
+        await self._update_tallies(was, structs.replace(was, status=now.status))
         return True
 
     async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
@@ -213,13 +213,13 @@ class Devices:
     async def count(self, org: int, filter: Filter | None) -> int:
         text = select.searched(filter)
         if self._syntax.match_counts is not None and text is not None:
-            return await self._having(self._syntax.match_counts, org, text)
+            return await self._count_matches(self._syntax.match_counts, org, text)
         query = select.count_seen(self._syntax, org, filter)
         if query is None:
             query = select.count(self._syntax, org, filter, await self._planner.count(org, filter))
         return await count_by(self._connection, query)
 
-    async def _having(self, known: MatchCounts, org: int, text: str) -> int:
+    async def _count_matches(self, known: MatchCounts, org: int, text: str) -> int:
         """How many devices have a text: in step with what this connection sees."""
         version = await count_by(self._connection, select.versioned())
         devices = known.get(org, text, version)
@@ -255,18 +255,18 @@ class Devices:
         values = {"org": org, "after": after, "limit": limit}
         return [tag for (tag,) in await self._connection.all(SQL["device_tags"], values)]
 
-    async def _recount(self, was: Device | None, now: Device | None) -> None:
+    async def _update_tallies(self, was: Device | None, now: Device | None) -> None:
         """Keep the tallies in step with a device that comes, goes or changes."""
-        if was and now and _counted(was) == _counted(now):
+        if was and now and _tallied(was) == _tallied(now):
             return
-        before, after = was and _likeness(was), now and _likeness(now)
+        before, after = was and _tally_key(was), now and _tally_key(now)
         if after:
-            await self._add({after: 1})
+            await self._add_to_tallies({after: 1})
         if before:
-            await self._add({before: -1})
+            await self._add_to_tallies({before: -1})
             await self._connection.many(SQL["device_tally_clear"], [_tally_values(before)])
 
-    async def _add(self, counted: Mapping[_Likeness, int]) -> None:
+    async def _add_to_tallies(self, counted: Mapping[_TallyKey, int]) -> None:
         values = [{**_tally_values(one), "devices": devices} for one, devices in sorted(counted.items())]
         await self._connection.many(SQL["device_tally_add"], values)
 
@@ -291,10 +291,10 @@ class Devices:
 _NEW = Status.NO_IDENTITY.value
 _SEARCH = rows.DECIDED.index("search")
 _indexed = attrgetter(*change.INDEXED)
-_counted = attrgetter("org", "status", "cohort", "hardware_version", "software")
+_tallied = attrgetter("org", "status", "cohort", "hardware_version", "software")
 
 
-def _likeness(device: Device) -> _Likeness:
+def _tally_key(device: Device) -> _TallyKey:
     """What a device is counted by."""
     software = type_and_version(device.software)
     return (
@@ -306,8 +306,8 @@ def _likeness(device: Device) -> _Likeness:
     )
 
 
-def _tally_values(likeness: _Likeness) -> dict[str, Any]:
-    return dict(zip(("org", *select.TALLIED), likeness, strict=True))
+def _tally_values(key: _TallyKey) -> dict[str, Any]:
+    return dict(zip(("org", *select.TALLIED), key, strict=True))
 
 
 _COUNTED = ("status", "kind", "cohort")
