@@ -72,11 +72,11 @@ OpenStore: TypeAlias = sqlite.SqliteStore | PostgresStore
 # The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.
 _SWITCH_SECONDS = 0.0001
 # Requests leave no cycles behind; looking for them after every few hundred objects costs more than it finds.
-_COLLECTOR = (20_000, 20, 50)
-_USED_SECONDS = 10.0
+_COLLECTOR_THRESHOLDS = (20_000, 20, 50)
+_NOTE_USE_SECONDS = 10.0
 _ANALYZE_SECONDS = 300.0
-_FORGET_SECONDS = 3600.0
-_CALLS_SECONDS = 3.0  # that devices have to answer once the server ends
+_FORGET_ACCOUNTS_SECONDS = 3600.0
+_CALLS_GRACE_SECONDS = 3.0  # that devices have to answer once the server ends
 _HOW_TO_BEGIN = "Name its place with --data or --database; the first `fleetroll serve` makes one."
 
 
@@ -390,7 +390,7 @@ def _freeze_collector() -> None:
     """Everything that lives as long as the process is made by now; the collector need not walk it again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_COLLECTOR)
+    gc.set_threshold(*_COLLECTOR_THRESHOLDS)
 
 
 @contextlib.asynccontextmanager
@@ -414,7 +414,7 @@ async def _with_broker(services: Services, store: OpenStore, application: Applic
         serving = partial(bus.serve, Registry(services, application.subjects.answer))
         work += [_owned(store, "broker", serving), bus.stay_connected()]
     elif not isinstance(store, PostgresStore):  # there another server may have a broker
-        work += [housekeeping.again(_FORGET_SECONDS, partial(broker_accounts.forget, store))]
+        work += [housekeeping.again(_FORGET_ACCOUNTS_SECONDS, partial(broker_accounts.forget, store))]
     async with housekeeping.beside(*work):
         yield
 
@@ -471,7 +471,7 @@ async def _housekeeping(
 
     try:
         async with housekeeping.beside(
-            housekeeping.again(_USED_SECONDS, note_use),
+            housekeeping.again(_NOTE_USE_SECONDS, note_use),
             housekeeping.again(_ANALYZE_SECONDS, store.analyze),
             _owned(store, "housekeeping", partial(housekeeping.keep, services, _retention(config))),
             watch_loop_lag(application.metrics),
@@ -505,7 +505,7 @@ async def _end_on_failure(store: OpenStore, application: Application, http: Http
 async def _turn_unready(application: Application, services: Services, http: HttpServer) -> None:
     await http.draining.wait()
     application.ready = False
-    await asyncio.sleep(_CALLS_SECONDS)
+    await asyncio.sleep(_CALLS_GRACE_SECONDS)
     services.bus.hang_up()
 
 

@@ -18,8 +18,8 @@ from fleetroll.bus.trouble import Trouble
 
 logger = logging.getLogger("fleetroll.broker")
 
-_PAUSE = 0.25
-_AGAIN = 1.0
+_ROUND_SECONDS = 0.25
+_RETRY_SECONDS = 1.0
 _PREPARED_AT_ONCE = 16
 _SOON, _LATE = 1.0, 300.0  # seconds until refused streams are asked for again, doubled each time
 
@@ -80,14 +80,14 @@ class AccountSync:
     async def run(self) -> None:
         """Publish what changes, a few times a second, until cancelled."""
         while links.not_cancelled():
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_ROUND_SECONDS)
             if links.is_connected(self._system):
                 try:
                     await self._bring_up_to_date()
                     self._trouble.end()
                 except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
                     self._trouble.report(problem)
-                    await asyncio.sleep(_AGAIN)
+                    await asyncio.sleep(_RETRY_SECONDS)
 
     async def _bring_up_to_date(self) -> None:
         """All accounts where the broker was away, as it may have lost some; and whatever has changed."""

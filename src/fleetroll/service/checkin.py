@@ -29,7 +29,7 @@ from fleetroll.store.port import Mailbox
 
 REBOOTED = "device.rebooted"
 _EVENT_MESSAGE = 2
-_TRACE = 2
+_TRACE_EVENT = 2  # the type of an event that says why a device rebooted
 # The keys of an event as firmware writes it, and of the part that says why a device rebooted.
 _CAPTURED, _TYPE, _INFO, _HARDWARE, _VERSION, _SOFTWARE, _BUILD = 1, 2, 4, 6, 9, 10, 11
 _REASON, _REGISTER = 1, 4
@@ -181,7 +181,7 @@ def decode(message: bytes) -> Report | None:
 
 def _reboot(event: dict[Any, Any]) -> Reboot | None:
     info = event.get(_INFO)
-    if event.get(_TYPE) != _TRACE or not isinstance(info, dict):
+    if event.get(_TYPE) != _TRACE_EVENT or not isinstance(info, dict):
         return None
     reason = _number(info.get(_REASON))
     if reason is None:
