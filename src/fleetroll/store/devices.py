@@ -14,7 +14,7 @@ from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDev
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Slice, Sort, every
 from fleetroll.core.software import type_and_version
-from fleetroll.store import change, lists, rows, select
+from fleetroll.store import device_update, lists, rows, select
 from fleetroll.store.connection import Connection, Query, Row, count_by
 from fleetroll.store.known_devices import KnownDevices
 from fleetroll.store.match_counts import MatchCounts
@@ -96,7 +96,9 @@ class Devices:
             if present is None or present.revision != was.revision:
                 return False
             raise conflict("ident_taken", "Another device already has this identifier.", "ident")
-        if not await self._connection.changed(change.statement(changed), _replaced(was, now, indexed=bool(changed))):
+        if not await self._connection.changed(
+            device_update.statement(changed), _replaced(was, now, indexed=bool(changed))
+        ):
             return False
         if "ident" in changed or "name" in changed:
             await self._connection.index([(was.org, was.id, _searched(was), _searched(now))])
@@ -290,7 +292,7 @@ class Devices:
 
 _NEW = Status.NO_IDENTITY.value
 _SEARCH = rows.DECIDED.index("search")
-_indexed = attrgetter(*change.INDEXED)
+_indexed = attrgetter(*device_update.INDEXED)
 _tallied = attrgetter("org", "status", "cohort", "hardware_version", "software")
 
 
@@ -367,7 +369,7 @@ def _changed(was: Device, now: Device) -> tuple[str, ...]:
     before, after = _indexed(was), _indexed(now)
     if before == after:
         return ()
-    return tuple(name for name, one, other in zip(change.INDEXED, before, after, strict=True) if one != other)
+    return tuple(name for name, one, other in zip(device_update.INDEXED, before, after, strict=True) if one != other)
 
 
 def _replaced(was: Device, now: Device, *, indexed: bool) -> dict[str, Any]:
