@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import uvloop
 from msgspec import structs
@@ -210,9 +210,10 @@ def _work(
 @contextlib.asynccontextmanager
 async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tuple[Services, OpenStore]]:
     """The services over the directory's store, or the configured one, which is closed at the end."""
-    store, server_key, is_marked = await _open_store(config, directory)
+    opening = await _open_store(config, directory)
+    store, server_key = opening.store, opening.server_key
     try:
-        if not is_marked and not await leave_mark(store, server_key):
+        if not opening.is_marked and not await leave_mark(store, server_key):
             raise _of_another_key(config)
         definitions: ReadCache[int, list[MetadataField]] = ReadCache(store, limits.MAX_REMEMBERED)
         cohorts: ReadCache[tuple[int, str], Cohort] = ReadCache(store, limits.MAX_REMEMBERED)
@@ -250,8 +251,16 @@ def server_authority(config: Config) -> bytes | None:
         raise ConfigError("--est-certificate must be a chain of certificates in PEM.") from None
 
 
-async def _open_store(config: Config, directory: DataDirectory) -> tuple[OpenStore, bytes, bool]:
-    """The store, its server key, given or made for a new store, and whether the store has the mark of that key.
+class _OpenedStore(NamedTuple):
+    """A store, its server key, given or made for a new store, and whether the store has the mark of that key."""
+
+    store: OpenStore
+    server_key: bytes
+    is_marked: bool
+
+
+async def _open_store(config: Config, directory: DataDirectory) -> _OpenedStore:
+    """The store that is configured.
 
     A store that was made with another key is left as it was found, even if its schema is older.
     """
@@ -269,10 +278,10 @@ async def _open_store(config: Config, directory: DataDirectory) -> tuple[OpenSto
     if config.postgres is None:
         server_key = directory.server_key(config.server_key)
         store: OpenStore = sqlite.open_store(directory.database, create=directory.fresh, admit=admit)
-        return store, server_key, is_marked
+        return _OpenedStore(store, server_key, is_marked)
     unsafe = config.allow_unsafe_database
     store = await postgres.open_store(config.postgres, migrate=config.migrate, unsafe=unsafe, admit=admit)
-    return store, directory.server_key(config.server_key), is_marked
+    return _OpenedStore(store, directory.server_key(config.server_key), is_marked)
 
 
 def _pki(server_key: bytes) -> X509:
