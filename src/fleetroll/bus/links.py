@@ -162,8 +162,10 @@ async def close(client: Client | None) -> None:
 
 
 async def reply_status(client: Client, subject: str, headers: Mapping[str, str]) -> None:
-    """Reply with a status and no message, as the broker itself does: `Status` and its `Description` make up the first
-    line, where clients look for them. The client library can read that form, but not write it.
+    """Reply with a status and no message, as the broker itself does.
+
+    `Status` and its `Description` make up the first line, where clients look for them. The client library can read that
+    form, but not write it.
     """
     first = " ".join(("NATS/1.0", headers["Status"], headers.get("Description", ""))).strip()
     others = [f"{name}: {value}" for name, value in headers.items() if name not in {"Status", "Description"}]

@@ -161,8 +161,10 @@ class Presence:
                 offset += _PAGE - _OVERLAP
 
     async def _ask(self, options: dict[str, Any], servers: int) -> list[_Listing]:
-        """The replies of all servers of a cluster. They do not say how many they are, so the first time all of
-        `_GATHER_SECONDS` pass; then the number of `servers` is known. Raises TimeoutError if there are none.
+        """The replies of all servers of a cluster. Raises TimeoutError if there are none.
+
+        They do not say how many they are, so the first time all of `_GATHER_SECONDS` pass; then the number of `servers`
+        is known.
         """
         inbox = self._client.new_inbox()
         replies: list[_Listing] = []
