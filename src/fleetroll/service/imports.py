@@ -157,11 +157,10 @@ def _keys(batch: list[_Candidate]) -> set[str]:
 
 
 async def _batches(arriving: AsyncIterator[list[Row]], store: Store) -> AsyncIterator[list[_Candidate]]:
-    """Rows in batches: the more share a commit, the fewer pages of an index each of them costs, but the longer others
-    wait.
+    """Rows in batches, each for one commit.
 
-    Where rows are large, a batch has fewer. Where they pause, it yields those that it has, and after them an empty
-    batch.
+    The more share a commit, the fewer pages of an index each of them costs, but the longer others wait. Where rows are
+    large, a batch has fewer. Where they pause, it yields those that it has, and after them an empty batch.
     """
     batch: list[_Candidate] = []
     room = limits.BATCH_BYTES

@@ -45,8 +45,9 @@ class Named(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """Members to replace; of the quotas and the profile, those given. None stays as it is; a quota becomes the
-    default.
+    """Members to replace, and of the quotas and the profile those given.
+
+    A member that is None stays as it is; a quota that is None becomes the default.
     """
 
     path: str

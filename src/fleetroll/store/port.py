@@ -563,9 +563,10 @@ class Presence(Protocol):
     async def reporters(self, org: int, devices: Collection[int]) -> dict[int, Reporter]: ...
 
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
-        """A broker passed on what devices sent: they are connected, were last seen then or later, and are activated, if
-        they were not before. A known time that is more than `limits.CLOCK_LEEWAY` ahead comes from a wrong clock and is
-        replaced.
+        """A broker passed on what devices sent.
+
+        They are connected, were last seen then or later, and are activated, if they were not before. A known time that
+        is more than `limits.CLOCK_LEEWAY` ahead comes from a wrong clock and is replaced.
         """
 
     async def heard_again(self, org: int, devices: Collection[int], at: Instant) -> None:
@@ -596,8 +597,9 @@ class Presence(Protocol):
         """The known connections of all organizations, by organization, device and name."""
 
     async def quiet(self, span: Span, limit: int) -> list[DeviceRef]:
-        """Devices of all organizations that are connected by traffic alone and were last seen within that time, the
-        longest quiet first.
+        """Devices of all organizations that are connected by traffic alone and were last seen within that time.
+
+        The longest quiet come first.
         """
 
     async def leave(self, org: int, device: int, known: KnownAs) -> bool:

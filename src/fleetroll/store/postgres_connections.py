@@ -103,8 +103,10 @@ class Session:
             raise self._given_up(problem) from problem
 
     async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Insert many whole rows at once. Returns when they are sent; the next statement waits for their end, and
-        raises what went wrong with them. Meanwhile the caller can prepare what comes next.
+        """Insert many whole rows at once.
+
+        Returns when they are sent; the next statement waits for their end, and raises what went wrong with them.
+        Meanwhile the caller can prepare what comes next.
         """
         await self.copied()
         sent = asyncio.Event()
