@@ -49,6 +49,7 @@ from fleetroll.maintenance.restoring import restore
 from fleetroll.offline_database import OfflineDatabase
 from fleetroll.pki.x509 import X509
 from fleetroll.service import bootstrap, broker_accounts, housekeeping, leases
+from fleetroll.service.applications import Applications
 from fleetroll.service.broker import Registry
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.live_readings import Live
@@ -76,6 +77,7 @@ _COLLECTOR_THRESHOLDS = (20_000, 20, 50)
 _NOTE_USE_SECONDS = 10.0
 _ANALYZE_SECONDS = 300.0
 _FORGET_ACCOUNTS_SECONDS = 3600.0
+_SHOW_SECONDS = 1.0  # until readings are shown again after it has failed
 _CALLS_GRACE_SECONDS = 3.0  # that devices have to answer once the server ends
 _HOW_TO_BEGIN = "Name its place with --data or --database; the first `fleetroll serve` makes one."
 
@@ -232,6 +234,7 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
             pki=_pki(server_key),
             bus=bus,
             live=Live(bus),
+            applications=Applications(store, bus, now),
             server_authority=server_authority(config),
             presents_own=config.presents_own,
         )
@@ -421,7 +424,8 @@ async def _with_broker(services: Services, store: OpenStore, application: Applic
     work: list[Coroutine[Any, Any, None]] = []
     if isinstance(bus, Broker):
         serving = partial(bus.serve, Registry(services, application.subjects.answer))
-        work += [_owned(store, "broker", serving), bus.stay_connected()]
+        showing = housekeeping.again(_SHOW_SECONDS, services.applications.run)
+        work += [_owned(store, "broker", serving), bus.stay_connected(), showing]
     elif not isinstance(store, PostgresStore):  # there another server may have a broker
         work += [housekeeping.again(_FORGET_ACCOUNTS_SECONDS, partial(broker_accounts.forget, store))]
     async with housekeeping.beside(*work):

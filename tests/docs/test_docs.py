@@ -308,6 +308,9 @@ def test_the_bounds_named_in_passing_are_those_of_the_product() -> None:
     assert "integers from −2⁶³ to 2⁶⁴−1" in text  # noqa: RUF001  # the sign of mathematics
     lamassu = docs.read("docs/lamassu.md")
     assert f"at most {limits.MAX_PAGE:,}, which" in lamassu
+    relay = " ".join(docs.read("docs/relay.md").split())
+    assert f"at most {limits.SHOWN_READINGS:,} wait for it, the newest of their organization" in relay
+    assert f"and {limits.ALL_SHOWN_READINGS:,} of all." in relay
 
 
 # --- the native API ---------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from msgspec import structs
 
 from fleetroll.core.model import Credential, KeyKind, Protocol, Span, StreamPosition
 from fleetroll.core.policy import Role
-from fleetroll.store.port import AccountChange, KeyUser, Records, Store
+from fleetroll.store.port import AccountChange, KeyGroup, KeyUser, Records, Store
 from tests.support.stores import NOW, event, key
 
 pytestmark = pytest.mark.anyio
@@ -110,6 +110,31 @@ async def test_keys_that_the_broker_knows_are_found_by_role(store: Store, org: i
     assert sorted((place, role.value, scopes) for place, role, scopes in found) == [
         (org, "admin", ()), (org, "admin", ("devices:read",)), (org, "viewer", ()), (elsewhere, "admin", ()),
     ]  # fmt: skip
+
+
+async def test_keys_that_are_good_for_the_broker_are_found_by_time(store: Store, org: int, elsewhere: int) -> None:
+    async def work(records: Records) -> None:
+        for place, role, kind, expires_at, name in (
+            (org, Role.ADMIN, KeyKind.NATS, None, "Ua"),
+            (org, Role.VIEWER, KeyKind.NATS, NOW, "Ub"),
+            (org, Role.OPERATOR, KeyKind.NATS, NOW + 1, "Uc"),
+            (org, Role.OPERATOR, KeyKind.NATS, None, "Ud"),
+            (org, Role.VIEWER, KeyKind.API, None, "e"),
+            (elsewhere, Role.VIEWER, KeyKind.NATS, None, "Uf"),
+        ):
+            scopes = ("devices:read",) if name == "Ud" else ()
+            described = structs.replace(key(place), role=role, kind=kind, scopes=scopes, expires_at=expires_at)
+            await records.keys.insert(described, name, "")
+
+    await store.write(work)
+    revoked = await store.read.keys.identify("Ua")
+    assert revoked is not None
+    assert KeyGroup(org, Role.ADMIN, ()) in await store.read.keys.valid_groups(org, NOW)
+    await store.write(lambda records: records.keys.revoke(org, revoked.key.id, NOW))
+    assert sorted(await store.read.keys.valid_groups(org, NOW), key=lambda one: one.scopes) == [
+        KeyGroup(org, Role.OPERATOR, ()),
+        KeyGroup(org, Role.OPERATOR, ("devices:read",)),
+    ]
 
 
 async def test_progress_is_kept_by_stream(store: Store) -> None:

@@ -231,6 +231,11 @@ class Keys:
         found = [one for one in self._presented() if (one.key.org, one.key.role) == (org, role)]
         return [KeyUser(one.prefix, one.key.revoked_at) for one in found]
 
+    async def valid_groups(self, org: int, at: Instant) -> list[KeyGroup]:
+        found = [one.key for one in self._presented() if one.key.org == org and one.key.revoked_at is None]
+        valid = [key for key in found if key.expires_at is None or key.expires_at > at]
+        return list({KeyGroup(org, key.role, key.scopes): None for key in valid})
+
     async def groups_of_users(self) -> list[KeyGroup]:
         return list({KeyGroup(one.key.org, one.key.role, one.key.scopes): None for one in self._presented()})
 

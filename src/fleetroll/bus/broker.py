@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -15,7 +15,7 @@ from fleetroll.bus.endpoint import Endpoint
 from fleetroll.bus.ingest import Ingest
 from fleetroll.bus.mint import Mint
 from fleetroll.bus.permissions import COMMANDS, INGEST, Authority
-from fleetroll.bus.port import Announcement, Certificate, Registry, State
+from fleetroll.bus.port import Announcement, Certificate, Registry, Shown, State
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
 from fleetroll.bus.reach import Reach
@@ -52,6 +52,13 @@ class Off(Mint):
         raise AssertionError("nobody else is there")
 
     def on_shared(self, listener: Callable[[bytes], None]) -> None:
+        pass
+
+    @property
+    def is_up(self) -> bool:
+        return False
+
+    async def show(self, readings: Sequence[Shown]) -> None:
         pass
 
     async def settle(self) -> None:
@@ -207,6 +214,11 @@ class Broker(Mint):
 
     def on_shared(self, listener: Callable[[bytes], None]) -> None:
         self._reach.on_shared = listener
+
+    async def show(self, readings: Sequence[Shown]) -> None:
+        shown = ((f"live.{one.org}.{one.env}.telemetry.{one.device}.{one.metric}", one.body) for one in readings)
+        with contextlib.suppress(*links.FAILURE, Fault):
+            await links.publish_all(self._reach.client, shown, written=True)
 
     async def settle(self) -> None:
         with contextlib.suppress(*links.FAILURE, Fault):  # it is tried again

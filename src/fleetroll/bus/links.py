@@ -174,15 +174,18 @@ async def reply_status(client: Client, subject: str, headers: Mapping[str, str])
     await client._flush_pending()
 
 
-async def publish_all(client: Client, messages: Iterable[tuple[str, bytes]]) -> None:
-    """Publish bodies under subjects that come from the broker itself, if it is there.
+async def publish_all(client: Client, messages: Iterable[tuple[str, bytes]], *, written: bool = False) -> None:
+    """Publish bodies under subjects that are known to be well-formed, if the broker is there.
 
-    All at once: for each one, the library would wake its writer again.
+    All at once: for each one, the library would wake its writer again. With `written`, returns when they are on their
+    way, so that whoever publishes much, some at a time, holds up little of what else the connection is for.
     """
     if client.is_connected:
         lines = (b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(body), body) for subject, body in messages)
         await client._send_command(b"".join(lines))
-        await client._flush_pending()
+        await client._flush_pending(force_flush=written)
+        if not not_cancelled():  # the library ends its waiting then, but does not say why
+            raise asyncio.CancelledError
 
 
 def not_cancelled() -> bool:

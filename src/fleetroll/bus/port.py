@@ -79,6 +79,16 @@ class Batch(Struct, frozen=True):
     messages: Sequence[Message]
 
 
+class Shown(Struct, frozen=True, gc=False):
+    """A reading as applications can read it."""
+
+    org: str
+    env: str
+    device: str
+    metric: str
+    body: bytes
+
+
 class Connection(Struct, frozen=True):
     """A connection of an account. `name` tells it from others of the same account."""
 
@@ -166,6 +176,13 @@ class Bus(Protocol):
 
     def on_shared(self, listener: Callable[[bytes], None]) -> None:
         """Call `listener` with what the other processes share."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether this process reaches the broker."""
+
+    async def show(self, readings: Sequence[Shown]) -> None:
+        """Tell applications of readings that did not come by the broker. One that is away misses them."""
 
     async def settle(self) -> None:
         """Publish at once which accounts have changed; a broker that is away is not waited for."""

@@ -141,7 +141,7 @@ MAX_EVENT_STREAMS = 1_000
 MAX_TENANT_STREAMS = 100  # of an organization and all below it; the root may use all there is
 EVENT_BATCH = 500
 LIVE_READINGS = 1_000  # that wait for one follower
-LIVE_BATCH = 200  # that processes tell each other in one message
+LIVE_BATCH = 200  # that processes tell each other in one message, or the broker at a time
 
 # Certificates.
 MAX_CERTIFICATE_REQUEST = 8 << 10
@@ -194,6 +194,8 @@ LONGEST_CALL = 25.0  # over HTTP, so that its answer is in time
 
 # Readings.
 MAX_READINGS = 10_000
+# That wait for the broker to take them, so that applications hear them live: of one organization, and of all.
+SHOWN_READINGS, ALL_SHOWN_READINGS = MAX_READINGS, 100_000
 MAX_READING_TEXT = 1024
 MAX_READING_DOCUMENT = 4096
 MAX_SERIES_PER_DEVICE = 1_000

@@ -29,7 +29,6 @@ from fleetroll.core.model import (
 from fleetroll.core.policy import Action
 from fleetroll.core.query import OffsetPage
 from fleetroll.service import devices, reach, telemetry, templates
-from fleetroll.service.live_readings import LiveReading
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
 from fleetroll.store.port import Records
@@ -117,8 +116,8 @@ async def all_values(call: Call, device: Device) -> list[Value]:
     return [Value(stream, latest[stream.metric]) for stream in streams if stream.metric in latest]
 
 
-async def store(call: Call, device: Device, samples: Sequence[Sample]) -> list[LiveReading]:
-    """Store values of a device's datastreams, each as its datastream takes it; returns what to tell followers."""
+async def store(call: Call, device: Device, samples: Sequence[Sample]) -> telemetry.Stored:
+    """Store values of a device's datastreams, each as its datastream takes it."""
     template = await templates.of(call, device)
     types = readings.metric_types(device.schema)
     addresses = {sample.address for sample in samples}
@@ -246,16 +245,16 @@ async def history(call: Call, wanted: Past) -> History:
 async def write(call: Call, wanted: Batch) -> None:
     telemetry.check_size(wanted.samples)
 
-    async def work(records: Records) -> list[LiveReading]:
+    async def work(records: Records) -> telemetry.Stored:
         there, device = await reach.device(call.within(records), wanted.device)
         stored = await store(there, device, wanted.samples)
-        await records.timeline.append(_entries(there, device, await templates.of(there, device), stored))
+        await records.timeline.append(_entries(there, device, await templates.of(there, device), stored.readings))
         return stored
 
     await telemetry.transact(call.services, work, len(wanted.samples))
 
 
-def _entries(call: Call, device: Device, template: Template | None, stored: Sequence[LiveReading]) -> list[NewEvent]:
+def _entries(call: Call, device: Device, template: Template | None, stored: Sequence[Reading]) -> list[NewEvent]:
     last = {one.metric: one.value for one in stored}
     return [
         device_entry(

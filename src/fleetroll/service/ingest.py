@@ -13,7 +13,7 @@ from fleetroll.core import documents, limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.ids import broker_org, parse_broker_org, parse_device_hex
 from fleetroll.core.messages import Content, content_of, mode_of, shown
-from fleetroll.core.model import SERVER, Device, Instant, NewEvent, StreamPosition
+from fleetroll.core.model import PRODUCTION, SERVER, Device, Instant, NewEvent, StreamPosition
 from fleetroll.core.times import HOUR
 from fleetroll.service import telemetry
 from fleetroll.service.devices import known_by_id
@@ -79,7 +79,7 @@ async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _I
     events = await _take_events(records, [one for one in read if one.message.family != _TELEMETRY], at)
     await records.progress.put(batch.stream, StreamPosition(last.sequence, last.at))
     homes = {sequence: one.org for sequence, one in taken.items()} | events
-    arrivals = list(taken.values())
+    arrivals = [one for one in taken.values() if one.mode == PRODUCTION]  # as every other API shows
     readings: list[LiveReading] = []
     for org in {one.org for one in arrivals}:
         if live.wants(org):

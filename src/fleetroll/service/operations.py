@@ -17,6 +17,7 @@ from fleetroll.core.faults import not_found
 from fleetroll.core.model import Cohort, Instant, MetadataField, Organization, Principal
 from fleetroll.core.policy import Action
 from fleetroll.pki.port import Pki
+from fleetroll.service.applications import Applications
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.live_readings import Live
 from fleetroll.service.publisher import Publisher
@@ -152,6 +153,7 @@ class Services(Struct, frozen=True):
     pki: Pki
     bus: Bus
     live: Live
+    applications: Applications
     server_authority: bytes | None = None
     presents_own: bool = False
 
@@ -204,6 +206,7 @@ class Services(Struct, frozen=True):
         """Drop what is remembered of records that somebody may have changed; None is all topics."""
         if topic in {_IDENTITIES, None}:
             self.keyring.forget()
+            self.applications.forget()
         if topic in {_DEFINITIONS, None}:
             self.definitions.clear()
             self.cohorts.clear()

@@ -15,7 +15,6 @@ from fleetroll.service import datastreams, event_codes, presence, telemetry
 from fleetroll.service import metafields as service_metafields
 from fleetroll.service.datastreams import Address, Property, Sample, Value
 from fleetroll.service.keyring import unauthenticated
-from fleetroll.service.live_readings import LiveReading
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.store.port import Records
 
@@ -66,12 +65,12 @@ async def write(call: Call, samples: Sequence[Sample]) -> None:
     """Store what the device reports: all of it, or nothing."""
     telemetry.check_size(samples)
 
-    async def work(records: Records) -> list[LiveReading]:
+    async def work(records: Records) -> telemetry.Stored:
         inner = call.within(records)
         device = await own(inner, records)
-        readings = await datastreams.store(inner, device, samples)
+        stored = await datastreams.store(inner, device, samples)
         await presence.spoke(records, device, inner.at, inner.request)
-        return readings
+        return stored
 
     await telemetry.transact(call.services, work, len(samples))
 

@@ -49,6 +49,13 @@ class Batch(Struct, frozen=True):
     points: Sequence[Point]
 
 
+class Stored(Struct, frozen=True):
+    """Readings of one device that were stored, and the device as it was then."""
+
+    device: Device
+    readings: Sequence[Reading]
+
+
 class Arrival(Struct, frozen=True, gc=False):
     """A reading as a broker passes it on."""
 
@@ -95,7 +102,7 @@ async def write(call: Call, wanted: Batch) -> int:
     """Store readings of one device, whoever took them; this alone does not mean that the device is there."""
     check_size(wanted.points)
 
-    async def work(records: Records) -> list[LiveReading]:
+    async def work(records: Records) -> Stored:
         inner = call.within(records)
         device = await devices.find(inner, wanted.ident)
         template = await templates.of(inner, device)
@@ -151,9 +158,15 @@ def _beyond(wanted: Wanted) -> Span:
     )
 
 
-async def transact(services: Services, work: Callable[[Records], Awaitable[list[LiveReading]]], size: int) -> None:
+async def transact(services: Services, work: Callable[[Records], Awaitable[Stored]], size: int) -> None:
     """One transaction for `size` readings, off the event loop if they are many. Followers are told after its commit."""
-    await services.live.publish(await services.store.write(work, bulk=size > _INLINE))
+    stored = await services.store.write(work, bulk=size > _INLINE)
+    device, taken = stored.device, stored.readings
+    services.applications.tell(device, taken)
+    if services.live.wants(device.org):
+        await services.live.publish(
+            [LiveReading(device.org, device.id, device.ident, one.metric, one.at, one.value) for one in taken]
+        )
 
 
 def check_size(given: Sized) -> None:
@@ -164,7 +177,7 @@ def check_size(given: Sized) -> None:
 
 async def append(
     records: Records, device: Device, kinds: Mapping[str, DatastreamKind], points: Sequence[Point], now: Instant
-) -> list[LiveReading]:
+) -> Stored:
     """Store readings of one device, all or none, after checking them against the `kinds` of their datastreams as well.
 
     Raises Fault invalid, or forbidden `too_many_series`.
@@ -178,7 +191,7 @@ async def append(
         raise
     if await _store(records, device.org, taken):
         raise _too_many_series()
-    return [LiveReading(device.org, device.id, device.ident, one.metric, one.at, one.value) for one in taken]
+    return Stored(device, taken)
 
 
 class _Accepted(Struct, frozen=True, gc=False):

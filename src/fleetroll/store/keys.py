@@ -1,13 +1,13 @@
 """API keys, stored without their secrets."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from fleetroll.core.model import Instant, Key, KeyKind
 from fleetroll.core.policy import Role
 from fleetroll.store import rows
-from fleetroll.store.connection import Connection, inserted
+from fleetroll.store.connection import Connection, Row, inserted
 from fleetroll.store.port import Identity, KeyGroup, KeyUser
 from fleetroll.store.statements import SQL
 
@@ -43,11 +43,18 @@ class Keys:
         values = {"org": org, "role": role.value, "kind": KeyKind.NATS.value}
         return [KeyUser(*row) for row in await self._connection.all(SQL["key_users"], values)]
 
+    async def valid_groups(self, org: int, at: Instant) -> list[KeyGroup]:
+        values = {"org": org, "kind": KeyKind.NATS.value, "at": at}
+        return _groups(await self._connection.all(SQL["key_valid_groups"], values))
+
     async def groups_of_users(self) -> list[KeyGroup]:
-        found = await self._connection.all(SQL["key_groups_of_users"], {"kind": KeyKind.NATS.value})
-        return [KeyGroup(org, Role(role), rows.strings(scopes)) for org, role, scopes in dict.fromkeys(found)]
+        return _groups(await self._connection.all(SQL["key_groups_of_users"], {"kind": KeyKind.NATS.value}))
 
     async def touch(self, used: Mapping[int, Instant]) -> None:
         # No lock of an organization keeps processes apart here; as all go in one order, nobody waits in a circle.
         values = [{"key": key, "at": at} for key, at in sorted(used.items())]
         await self._connection.many(SQL["key_touch"], values)
+
+
+def _groups(found: Iterable[Row]) -> list[KeyGroup]:
+    return [KeyGroup(org, Role(role), rows.strings(scopes)) for org, role, scopes in dict.fromkeys(found)]

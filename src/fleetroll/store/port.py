@@ -138,6 +138,9 @@ class Keys(Protocol):
     async def users(self, org: int, role: Role) -> list[KeyUser]:
         """The keys of a role that are presented to the broker, by id."""
 
+    async def valid_groups(self, org: int, at: Instant) -> list[KeyGroup]:
+        """The groups of an organization's keys that are good for the broker at a time."""
+
     async def groups_of_users(self) -> list[KeyGroup]:
         """The groups of all keys that are presented to the broker, each once."""
 

@@ -1,6 +1,7 @@
 """One device everywhere: made by the SDK, it is in every dialect; its readings and its configuration are one."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,31 @@ def test_devices_of_every_dialect_are_the_applications(tmp_path: Path) -> None:
                 await served.until(lambda found: found["readings"], "GET", path)
                 await sensor.disconnect()
             await app.disconnect()
+
+    run(story())
+
+
+def test_what_a_device_reports_to_testers_is_shown_to_nobody_else(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            await served.point()
+            await served.ask("POST", "/v1/devices", {"ident": "d"})
+            creds = (await served.ask("POST", "/v1/devices/d/credentials", {"kind": "nats"}))["nats"]
+            testing, sensor = await device(creds, "test"), await device(creds)
+            headers = {"authorization": f"Bearer {served.process.key}"}
+            wanted = {"telemetry": "true", "filter": 'type = "device.telemetry"'}
+            async with (
+                httpx.AsyncClient(base_url=served.process.url, headers=headers, timeout=PATIENCE) as http,
+                http.stream("GET", "/v1/events", params=wanted) as stream,
+            ):
+                assert await testing.telemetry.publish("n", 1) is True
+                assert await sensor.telemetry.publish("n", 2) is True
+                shown = await anext(line async for line in stream.aiter_lines() if line.startswith("data: "))
+            assert json.loads(shown.removeprefix("data: "))["data"] == {"metric": "n", "value": 2}
+            readings = (await served.ask("GET", "/v1/devices/d/telemetry"))["readings"]
+            assert [one["value"] for one in readings] == [2]
+            await testing.disconnect()
+            await sensor.disconnect()
 
     run(story())
 

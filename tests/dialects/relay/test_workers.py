@@ -111,6 +111,28 @@ def test_readings_are_shown_live_at_each_worker(tmp_path: Path) -> None:
     run(story())
 
 
+def test_readings_that_any_worker_takes_are_heard_by_applications(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with crew(tmp_path / "data") as served:
+            await served.ask("POST", "/v1/devices", {"ident": "pump", "schema": {"n": {"type": "number"}}})
+
+            async def report(number: int) -> None:
+                body = {"readings": [{"metric": "n", "value": number}]}
+                await served.ask("POST", "/v1/devices/pump/telemetry", body)
+
+            for number in OFTEN:  # each worker has noticed that there are no applications
+                await report(-number)
+            app, heard = await served.app(), asyncio.Queue[Any]()
+            await app.telemetry.stream({"device_ident": "pump", "metric": "*", "callback": heard.put_nowait})
+            for number in OFTEN:
+                await report(number)
+            told = [(await asyncio.wait_for(heard.get(), 10))["data"]["value"] for _ in OFTEN]
+            assert sorted(told) == list(OFTEN)  # each once; between workers there is no order
+            await app.disconnect()
+
+    run(story())
+
+
 def test_the_broker_moves_when_its_keeper_is_killed(tmp_path: Path) -> None:
     async def story() -> None:
         async with crew(tmp_path / "data") as served:

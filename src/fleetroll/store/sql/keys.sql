@@ -30,3 +30,7 @@ SELECT prefix, revoked_at FROM api_key WHERE org = :org AND role = :role AND kin
 
 -- key_groups_of_users: all tenants, to tell the broker
 SELECT org, role, scopes FROM api_key WHERE kind = :kind;
+
+-- key_valid_groups: of those that the broker lets in
+SELECT org, role, scopes FROM api_key
+WHERE kind = :kind AND org = :org AND revoked_at IS NULL AND COALESCE(expires_at > :at, TRUE);
