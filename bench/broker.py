@@ -25,7 +25,7 @@ from bench.crowd import Answered, Credential, Crowd, Report
 from bench.profile import Profile, profiling
 from bench.rows import CONNECTIONS, Outcome, Settings, Stalls
 from bench.servers import Passerby, Server, ask, resident, serving
-from fleetroll.bus.settings import text as settings_text
+from fleetroll.bus.settings import render
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -278,7 +278,7 @@ def _broker_alone(data: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     streams = {**known["jetstream"], "sync_interval": "2m"}
     file, pid = data / "alone.conf", data / "alone.pid"
-    file.write_text(settings_text({**known, "port": port, "pid_file": str(pid), "jetstream": streams}))
+    file.write_text(render({**known, "port": port, "pid_file": str(pid), "jetstream": streams}))
     program = Path(sys.executable).with_name("nats-server")
     with data.with_suffix(".broker").open("w") as log, subprocess.Popen([program, "-c", file], stderr=log) as broker:
         try:

@@ -20,7 +20,6 @@ from fleetroll.dialects.oauth2.routes import DIALECT as OAUTH2
 from fleetroll.dialects.relay.routes import DIALECT as RELAY
 from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
 from fleetroll.service.operations import Services
-from fleetroll.wire.app import OPEN_PATHS, Server
 from fleetroll.wire.cors import Cors
 from fleetroll.wire.dialect import Dialect
 from fleetroll.wire.http_refusals import Refusals
@@ -30,6 +29,7 @@ from fleetroll.wire.rate_limits import Rate, SharedLimitState
 from fleetroll.wire.serve import Kernel
 from fleetroll.wire.settings import Settings
 from fleetroll.wire.subjects import Subjects
+from fleetroll.wire.system_pages import OPEN_PATHS, SystemPages
 
 DIALECTS = (
     NATIVE,
@@ -80,7 +80,7 @@ class Application:
         off = set(config.disabled_dialects)
         enabled = tuple(dialect for dialect in _spoken(config) if not {dialect.name, dialect.part_of} & off)
         self.kernel = Kernel(services, enabled, NATIVE, settings, self.metrics, access, OPEN_PATHS)
-        server = Server(
+        pages = SystemPages(
             self.kernel,
             enabled,
             self.metrics,
@@ -88,7 +88,7 @@ class Application:
             followers=lambda: services.publisher.followers,
         )
         cors = Cors(config.cors_origins)
-        self.asgi = cors.around(server, self.kernel.request_id)
+        self.asgi = cors.around(pages, self.kernel.request_id)
         self.refusals = Refusals(cors.permission, self.kernel.wording)
         self.subjects = Subjects(self.kernel, enabled)
 

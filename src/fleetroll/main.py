@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import uvloop
 from msgspec import structs
@@ -24,8 +24,8 @@ from fleetroll.bus.permissions import Authority
 from fleetroll.bus.process import Process, end_stale
 from fleetroll.bus.settings import Files, Listeners, address_of
 from fleetroll.bus.settings import write as write_settings
+from fleetroll.cli.backend import Backend
 from fleetroll.cli.failures import ServeExit
-from fleetroll.cli.parts import Parts
 from fleetroll.config import (
     NO_BROKER,
     USUAL_BROKER,
@@ -46,7 +46,7 @@ from fleetroll.maintenance.engine import Engine
 from fleetroll.maintenance.engine import Refused as RefusedAtRest
 from fleetroll.maintenance.examining import examine
 from fleetroll.maintenance.restoring import restore
-from fleetroll.moving import DatabaseAtRest
+from fleetroll.offline_database import OfflineDatabase
 from fleetroll.pki.x509 import X509
 from fleetroll.service import bootstrap, broker_accounts, housekeeping, leases
 from fleetroll.service.applications import Applications
@@ -73,12 +73,12 @@ OpenStore: TypeAlias = sqlite.SqliteStore | PostgresStore
 # The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.
 _SWITCH_SECONDS = 0.0001
 # Requests leave no cycles behind; looking for them after every few hundred objects costs more than it finds.
-_COLLECTOR = (20_000, 20, 50)
-_USED_SECONDS = 10.0
+_COLLECTOR_THRESHOLDS = (20_000, 20, 50)
+_NOTE_USE_SECONDS = 10.0
 _ANALYZE_SECONDS = 300.0
-_FORGET_SECONDS = 3600.0
+_FORGET_ACCOUNTS_SECONDS = 3600.0
 _SHOW_SECONDS = 1.0  # until readings are shown again after it has failed
-_CALLS_SECONDS = 3.0  # that devices have to answer once the server ends
+_CALLS_GRACE_SECONDS = 3.0  # that devices have to answer once the server ends
 _HOW_TO_BEGIN = "Name its place with --data or --database; the first `fleetroll serve` makes one."
 
 
@@ -212,9 +212,10 @@ def _work(
 @contextlib.asynccontextmanager
 async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tuple[Services, OpenStore]]:
     """The services over the directory's store, or the configured one, which is closed at the end."""
-    store, server_key, is_marked = await _open_store(config, directory)
+    opening = await _open_store(config, directory)
+    store, server_key = opening.store, opening.server_key
     try:
-        if not is_marked and not await leave_mark(store, server_key):
+        if not opening.is_marked and not await leave_mark(store, server_key):
             raise _of_another_key(config)
         definitions: ReadCache[int, list[MetadataField]] = ReadCache(store, limits.MAX_REMEMBERED)
         cohorts: ReadCache[tuple[int, str], Cohort] = ReadCache(store, limits.MAX_REMEMBERED)
@@ -253,8 +254,16 @@ def server_authority(config: Config) -> bytes | None:
         raise ConfigError("--est-certificate must be a chain of certificates in PEM.") from None
 
 
-async def _open_store(config: Config, directory: DataDirectory) -> tuple[OpenStore, bytes, bool]:
-    """The store, its server key, given or made for a new store, and whether the store has the mark of that key.
+class _OpenedStore(NamedTuple):
+    """A store, its server key, given or made for a new store, and whether the store has the mark of that key."""
+
+    store: OpenStore
+    server_key: bytes
+    is_marked: bool
+
+
+async def _open_store(config: Config, directory: DataDirectory) -> _OpenedStore:
+    """The store that is configured.
 
     A store that was made with another key is left as it was found, even if its schema is older.
     """
@@ -272,10 +281,10 @@ async def _open_store(config: Config, directory: DataDirectory) -> tuple[OpenSto
     if config.postgres is None:
         server_key = directory.server_key(config.server_key)
         store: OpenStore = sqlite.open_store(directory.database, create=directory.fresh, admit=admit)
-        return store, server_key, is_marked
+        return _OpenedStore(store, server_key, is_marked)
     unsafe = config.allow_unsafe_database
     store = await postgres.open_store(config.postgres, migrate=config.migrate, unsafe=unsafe, admit=admit)
-    return store, directory.server_key(config.server_key), is_marked
+    return _OpenedStore(store, directory.server_key(config.server_key), is_marked)
 
 
 def _pki(server_key: bytes) -> X509:
@@ -393,7 +402,7 @@ def _freeze_collector() -> None:
     """Everything that lives as long as the process is made by now; the collector need not walk it again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_COLLECTOR)
+    gc.set_threshold(*_COLLECTOR_THRESHOLDS)
 
 
 @contextlib.asynccontextmanager
@@ -418,7 +427,7 @@ async def _with_broker(services: Services, store: OpenStore, application: Applic
         showing = housekeeping.again(_SHOW_SECONDS, services.applications.run)
         work += [_owned(store, "broker", serving), bus.stay_connected(), showing]
     elif not isinstance(store, PostgresStore):  # there another server may have a broker
-        work += [housekeeping.again(_FORGET_SECONDS, partial(broker_accounts.forget, store))]
+        work += [housekeeping.again(_FORGET_ACCOUNTS_SECONDS, partial(broker_accounts.forget, store))]
     async with housekeeping.beside(*work):
         yield
 
@@ -475,7 +484,7 @@ async def _housekeeping(
 
     try:
         async with housekeeping.beside(
-            housekeeping.again(_USED_SECONDS, note_use),
+            housekeeping.again(_NOTE_USE_SECONDS, note_use),
             housekeeping.again(_ANALYZE_SECONDS, store.analyze),
             _owned(store, "housekeeping", partial(housekeeping.keep, services, _retention(config))),
             watch_loop_lag(application.metrics),
@@ -509,12 +518,12 @@ async def _end_on_failure(store: OpenStore, application: Application, http: Http
 async def _turn_unready(application: Application, services: Services, http: HttpServer) -> None:
     await http.draining.wait()
     application.ready = False
-    await asyncio.sleep(_CALLS_SECONDS)
+    await asyncio.sleep(_CALLS_GRACE_SECONDS)
     services.bus.hang_up()
 
 
-def parts() -> Parts:
+def backend() -> Backend:
     """What the `fleetroll` command needs of the server."""
-    at_rest = DatabaseAtRest()
-    engine = Engine(at_rest.inspect, at_rest.describe, sqlite.library)
-    return Parts(serve, partial(restore, engine), partial(examine, engine), recover, at_rest)
+    database = OfflineDatabase()
+    engine = Engine(database.inspect, database.describe, sqlite.library)
+    return Backend(serve, partial(restore, engine), partial(examine, engine), recover, database)

@@ -8,8 +8,8 @@ import pytest
 
 from fleetroll.application import DIALECTS
 from fleetroll.core.secrets import Issuer
-from fleetroll.wire.app import OPEN_PATHS
 from fleetroll.wire.dialect import Dialect, Route
+from fleetroll.wire.system_pages import OPEN_PATHS
 from tests.access.table import ACCEPTED, ANYBODY, MARK, OUTSIDERS, ROWS
 from tests.access.world import ROLES, World, foreigners, insiders, intruders, outsiders, row_of, underprivileged
 from tests.support.app import Response

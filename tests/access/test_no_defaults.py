@@ -54,7 +54,9 @@ def code_of(variables: dict[str, str], seen: list[Config] | None = None) -> tupl
         (seen if seen is not None else []).append(config)
         return 0
 
-    result = CliRunner().invoke(command.command(lambda: structs.replace(main.parts(), serve=serve)), [], env=variables)
+    result = CliRunner().invoke(
+        command.command(lambda: structs.replace(main.backend(), serve=serve)), [], env=variables
+    )
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
 

@@ -33,7 +33,6 @@ from fleetroll.core.faults import Fault, Kind
 from tests.support.broker import (
     DEVICE,
     ORG,
-    PATIENCE,
     SERVER_KEY,
     Registry,
     address,
@@ -49,6 +48,7 @@ from tests.support.broker import (
 )
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE, until
 
 OTHER = f"{2:024x}"
 SUBJECT = f"{ORG}.production.telemetry.{DEVICE}.temperature"
@@ -788,9 +788,7 @@ def test_nothing_of_the_brokers_is_readable_by_others(tmp_path: Path) -> None:
 
 
 async def said(caplog: pytest.LogCaptureFixture, text: str) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while text not in caplog.text:  # noqa: ASYNC110  # nothing tells of it
-            await asyncio.sleep(0.01)
+    await until(lambda: text in caplog.text)
 
 
 def test_who_reads_the_log_knows_why_the_broker_does_not_start(

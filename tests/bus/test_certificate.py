@@ -17,7 +17,6 @@ from fleetroll.bus.port import Certificate
 from fleetroll.bus.settings import Files, Listeners, keep_certificate, names_to_renew, write
 from tests.support.broker import (
     ORG,
-    PATIENCE,
     SERVER_KEY,
     Registry,
     address,
@@ -28,6 +27,7 @@ from tests.support.broker import (
     with_device,
 )
 from tests.support.nats_sockets import LEFT
+from tests.support.waiting import PATIENCE
 
 pytestmark = LEFT
 

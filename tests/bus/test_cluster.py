@@ -23,7 +23,6 @@ from fleetroll.bus.settings import trust
 from tests.support.broker import (
     DEVICE,
     ORG,
-    PATIENCE,
     SERVER_KEY,
     Registry,
     client,
@@ -35,6 +34,7 @@ from tests.support.broker import (
 )
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE
 
 pytestmark = LEFT
 

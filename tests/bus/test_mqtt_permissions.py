@@ -12,9 +12,10 @@ import pytest
 
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
-from tests.support.broker import PATIENCE, Registry, address, broker, client, run, with_app
+from tests.support.broker import Registry, address, broker, client, run, with_app
 from tests.support.mqtt import Mqtt
 from tests.support.nats_sockets import LEFT
+from tests.support.waiting import until
 
 pytestmark = LEFT
 
@@ -146,9 +147,7 @@ def test_one_that_is_deleted_while_it_is_connected_gives_nobody_a_warning(
         async with world(tmp_path) as found:
             device = await asyncio.to_thread(found.device, DEVICE)
             found.registry.want(found.minted[DEVICE].account, None)
-            async with asyncio.timeout(PATIENCE):
-                while _COMPLAINT not in caplog.text:  # noqa: ASYNC110  # the broker says it to its log alone
-                    await asyncio.sleep(0.01)
+            await until(lambda: _COMPLAINT in caplog.text)
             await asyncio.to_thread(device.__exit__, None, None, None)
 
     run(story())

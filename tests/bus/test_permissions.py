@@ -22,9 +22,10 @@ from fleetroll.bus.broker import Broker
 from fleetroll.bus.permissions import COMMANDS, INGEST, Authority
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
 from fleetroll.core import limits
-from tests.support.broker import PATIENCE, Registry, address, broker, client, run, settled
+from tests.support.broker import Registry, address, broker, client, run, settled
 from tests.support.jwt import claims
 from tests.support.nats_sockets import LEFT
+from tests.support.waiting import PATIENCE, until
 from tests.support.websocket import tunnel
 
 pytestmark = LEFT
@@ -452,9 +453,7 @@ def test_nobody_takes_all_of_the_brokers_memory(who: str, tmp_path: Path, monkey
             greedy = found.sibling if who == "device" else found.rival
             for number in range(21):
                 await greedy.subscribe(f"_INBOX.{number}")
-            async with asyncio.timeout(PATIENCE):
-                while greedy.is_connected:  # noqa: ASYNC110  # nothing tells of it
-                    await asyncio.sleep(0.05)
+            await until(lambda: not greedy.is_connected)
             assert "maximum subscriptions exceeded" in str(greedy.last_error)
             assert await found.device.jetstream().publish(telemetry(DEVICE), b"last")
 

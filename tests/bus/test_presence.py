@@ -22,8 +22,9 @@ from fleetroll.bus.port import Announcement, Connection, ConnectionChange, Minte
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.settings import Files, Listeners, write
 from fleetroll.core import limits
-from tests.support.broker import DEVICE, ORG, PATIENCE, SERVER_KEY, Registry, address, broker, client, run, with_device
+from tests.support.broker import DEVICE, ORG, SERVER_KEY, Registry, address, broker, client, run, with_device
 from tests.support.nats_sockets import LEFT
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = LEFT
 
@@ -165,10 +166,10 @@ def test_nobody_is_connected_while_there_is_no_broker(tmp_path: Path) -> None:
             configuration.mkdir()  # so that no other broker can start
             os.kill(served._process.pid, signal.SIGKILL)
             await registry.until(lambda: not registry.present_now)
-            await asyncio.wait_for(_until_up(served, False), 30)
+            await until(lambda: not served.is_up)
             configuration.rmdir()
             await device.close()
-            await asyncio.wait_for(_until_up(served, True), 30)
+            await until(lambda: served.is_up)
             again = await client(address(served), minted)
             await registry.until(lambda: minted.account in registry.present_now)
             await again.close()
@@ -214,11 +215,6 @@ def test_what_came_while_the_store_was_away_is_in_the_list_and_kept_nowhere(tmp_
             assert len([one for one in registry.told if one.connection.account == minted.account]) < 10
 
     run(story())
-
-
-async def _until_up(served, wanted) -> None:  # type: ignore[no-untyped-def]
-    while served.is_up is not wanted:  # noqa: ASYNC110  # a connection of a library's is waited for
-        await asyncio.sleep(0.05)
 
 
 def test_who_went_with_a_server_of_a_cluster_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,6 @@ from fleetroll.core import limits
 from tests.support.broker import (
     DEVICE,
     ORG,
-    PATIENCE,
     Registry,
     address,
     broker,
@@ -29,6 +28,7 @@ from tests.support.broker import (
     with_device,
 )
 from tests.support.nats_sockets import LEFT
+from tests.support.waiting import PATIENCE
 
 pytestmark = LEFT
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from fleetroll.core import limits
-from tests.support.broker import ORG, PATIENCE, Registry, address, client, distant, run, with_app
+from tests.support.broker import ORG, Registry, address, client, distant, run, with_app
 from tests.support.nats_sockets import LEFT
 from tests.support.proxy import Wire
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = LEFT
 
@@ -20,12 +21,6 @@ LIST = f"api.iot.devices.{ORG}.list"
 
 async def application(served: Any, registry: Registry) -> Any:
     return await client(address(served), await with_app(served, registry))
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not holds():  # noqa: ASYNC110  # nothing tells of it
-            await asyncio.sleep(0.01)
 
 
 async def answered_into_the_void(asking: "asyncio.Future[Any]", wire: Wire, done: Callable[[], bool]) -> Any:

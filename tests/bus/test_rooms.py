@@ -14,8 +14,9 @@ from nats.aio.msg import Msg
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import Request
 from fleetroll.core import limits
-from tests.support.broker import PATIENCE, Registry, address, broker, client, run, with_app, with_device
+from tests.support.broker import Registry, address, broker, client, run, with_app, with_device
 from tests.support.nats_sockets import LEFT
+from tests.support.waiting import PATIENCE
 
 pytestmark = LEFT
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +26,7 @@ from tests.support.app import ADMIN_KEY, about_sqlite
 from tests.support.ledger import COUNTS
 from tests.support.process import Process, serving, start
 from tests.support.tracing import traced
+from tests.support.waiting import wait_until
 
 DATABASE = "fleetroll.db"
 pytestmark = about_sqlite  # on PostgreSQL: test_workers
@@ -173,15 +174,6 @@ class Posts:
             connection.close()
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    ticks = threading.Event()
-    for _ in range(20_000):
-        if condition():
-            return
-        ticks.wait(0.001)
-    raise AssertionError("it never happened")
-
-
 # --- kill ------------------------------------------------------------------------------------------------------------
 
 
@@ -190,7 +182,7 @@ def test_every_reported_row_of_an_import_survives_a_kill(tmp_path: Path, lines: 
     data = tmp_path / "data"
     server = start(data)
     load = Import(server)
-    wait_for(lambda: len(load.acknowledged) >= lines or load.ended.is_set())
+    wait_until(lambda: len(load.acknowledged) >= lines or load.ended.is_set())
     server.popen.kill()
     server.popen.communicate()
     load.finish()
@@ -203,7 +195,7 @@ def test_every_created_device_survives_a_kill(tmp_path: Path, devices: int) -> N
     data = tmp_path / "data"
     server = start(data, "--no-log-requests")
     posts = Posts(server, 8)
-    wait_for(lambda: posts.acknowledged.qsize() >= devices)
+    wait_until(lambda: posts.acknowledged.qsize() >= devices)
     server.popen.kill()
     server.popen.communicate()
     acknowledged = posts.join()
@@ -217,7 +209,7 @@ def test_a_store_survives_one_kill_after_another(tmp_path: Path) -> None:
     for turn in range(3):
         server = start(data)
         load = Import(server, f"ledger-{turn}")
-        wait_for(lambda load=load: bool(load.acknowledged) or load.ended.is_set())
+        wait_until(lambda load=load: bool(load.acknowledged) or load.ended.is_set())
         server.popen.kill()
         server.popen.communicate()
         load.finish()
@@ -232,7 +224,7 @@ def test_a_server_that_is_told_to_stop_answers_what_it_was_asked(tmp_path: Path)
     data = tmp_path / "data"
     server = start(data, "--no-log-requests")
     posts = Posts(server, 8)
-    wait_for(lambda: posts.acknowledged.qsize() >= 50)
+    wait_until(lambda: posts.acknowledged.qsize() >= 50)
     server.popen.send_signal(signal.SIGTERM)
     server.popen.communicate(timeout=20)
     assert server.popen.returncode == 0
@@ -246,7 +238,7 @@ def test_an_import_under_way_comes_to_its_end_before_the_server_stops(tmp_path: 
     data = tmp_path / "data"
     server = start(data)
     load = Import(server)
-    wait_for(lambda: len(load.acknowledged) >= 100)
+    wait_until(lambda: len(load.acknowledged) >= 100)
     server.popen.send_signal(signal.SIGTERM)
     load.finish()
     server.popen.communicate(timeout=20)
@@ -261,7 +253,7 @@ def test_a_backup_taken_during_an_import_is_a_whole_store(tmp_path: Path) -> Non
     data = tmp_path / "data"
     with serving(data) as server:
         load = Import(server)
-        wait_for(lambda: len(load.acknowledged) >= 500)
+        wait_until(lambda: len(load.acknowledged) >= 500)
         before = len(load.acknowledged)
         status, copy = call(server, "GET", "/v1/backup")
         assert status == 200
@@ -286,10 +278,10 @@ def test_a_backups_copy_that_takes_long_to_delete_holds_up_nobody(tmp_path: Path
         note = tmp_path / "strace"
         with note.open("w") as log:
             tracer = subprocess.Popen(["strace", "-f", "-p", str(server.popen.pid), *waiting], stderr=log)
-        wait_for(lambda: "attached" in note.read_text())
+        wait_until(lambda: "attached" in note.read_text())
         with ThreadPoolExecutor(1) as beside:
             saved = beside.submit(call, server, "GET", "/v1/backup")
-            wait_for(lambda: 'fleetroll.db"' in note.read_text())
+            wait_until(lambda: 'fleetroll.db"' in note.read_text())
             asked = time.monotonic()
             assert call(server, "GET", "/health")[0] == 200
             assert time.monotonic() - asked < 1

@@ -294,7 +294,7 @@ def older(file: Path, version: int) -> None:
     """A SQLite registry as the release with that schema left it."""
     with closing(apsw.Connection(str(file))) as connection:
         connection.execute(f"PRAGMA application_id = {sqlite.APPLICATION_ID}")
-        sqlite.name_functions(connection)
+        sqlite.define_functions(connection)
         for step in migrations.load("sqlite")[:version]:
             connection.execute(step.text)
         connection.pragma("user_version", version)

@@ -26,6 +26,7 @@ from tests.support.postgres import Server, empty_database, new_database, own_ser
 from tests.support.process import Process, end, fleetroll, serving, start
 from tests.support.proxy import gated
 from tests.support.server_keys import ANOTHER_KEY
+from tests.support.waiting import wait_until
 
 HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"}
 WORKERS = 3
@@ -45,15 +46,6 @@ def ask(
 def workers_of(server: Process) -> list[int]:
     pid = server.popen.pid
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def until(condition: Callable[[], Any], seconds: float = 15) -> Any:
-    """Wait for something that another process is about to do."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 @contextmanager
@@ -225,7 +217,7 @@ class Ledger:
 
     def grow(self, by: int) -> None:
         wanted = len(self.acknowledged) + by
-        until(lambda: len(self.acknowledged) >= wanted, 30)
+        wait_until(lambda: len(self.acknowledged) >= wanted, 30)
 
     def finish(self) -> None:
         self._stop.set()
@@ -253,7 +245,7 @@ def test_a_worker_that_dies_is_replaced_and_nothing_acknowledged_is_lost(tmp_pat
             ledger.grow(20)
             victim = workers_of(server)[0]
             os.kill(victim, signal.SIGKILL)
-            until(lambda victim=victim: len(workers := workers_of(server)) == WORKERS and victim not in workers)
+            wait_until(lambda victim=victim: len(workers := workers_of(server)) == WORKERS and victim not in workers)
         ledger.grow(20)
         ledger.finish()
     assert server.popen.returncode == 0
@@ -272,9 +264,9 @@ async def holder(url: str) -> str:
 def test_owned_work_moves_when_its_owner_is_killed(tmp_path: Path) -> None:
     url = asyncio.run(new_database())
     with crew(tmp_path, url) as server:
-        first = until(lambda: asyncio.run(holder(url)))
+        first = wait_until(lambda: asyncio.run(holder(url)))
         os.kill(int(first.split(":")[1]), signal.SIGKILL)
-        second = until(lambda: (found := asyncio.run(holder(url))) and found != first and found, 12)
+        second = wait_until(lambda: (found := asyncio.run(holder(url))) and found != first and found, 12)
         assert int(second.split(":")[1]) in workers_of(server)
     assert asyncio.run(holder(url)) == ""  # given back, so that the next one need not wait
 
@@ -291,15 +283,15 @@ def test_a_database_that_is_killed_loses_nothing_and_is_used_again_at_once(datab
         for _ in range(2):
             ledger.grow(30)
             database.kill()
-            until(lambda: any(status == 503 for status, _ in ledger.refused))
+            wait_until(lambda: any(status == 503 for status, _ in ledger.refused))
             assert ask(server, "GET", "/v1/devices/none")[0] == 503
-            until(lambda: ask(server, "GET", "/ready")[0] == 503)
+            wait_until(lambda: ask(server, "GET", "/ready")[0] == 503)
             assert ask(server, "GET", "/health")[0] == 200
             database.start()
             came_back = time.monotonic()
             ledger.grow(1)
             assert time.monotonic() - came_back < 5
-            until(lambda: ask(server, "GET", "/ready")[0] == 200)
+            wait_until(lambda: ask(server, "GET", "/ready")[0] == 200)
         ledger.grow(10)
         ledger.finish()
         assert {status for status, _ in ledger.refused} == {503}
@@ -320,8 +312,8 @@ def test_a_network_that_goes_silent_is_noticed_and_used_again_at_once(tmp_path: 
             ledger.grow(20)
             gate.shut()
             before = len(ledger.refused)
-            until(lambda before=before: len(ledger.refused) > before, 10)
-            until(lambda: ask(server, "GET", "/ready")[0] == 503)
+            wait_until(lambda before=before: len(ledger.refused) > before, 10)
+            wait_until(lambda: ask(server, "GET", "/ready")[0] == 503)
             for target in ("/v1/devices/none", "/v1/devices?limit=5", "/v1/stats"):
                 status, headers, _ = ask(server, "GET", target)
                 assert (status, int(headers["retry-after"]) >= 1) == (503, True)
@@ -330,7 +322,7 @@ def test_a_network_that_goes_silent_is_noticed_and_used_again_at_once(tmp_path: 
             came_back = time.monotonic()
             ledger.grow(1)
             assert time.monotonic() - came_back < 5
-            until(lambda: ask(server, "GET", "/ready")[0] == 200)
+            wait_until(lambda: ask(server, "GET", "/ready")[0] == 200)
         ledger.finish()
         assert {status for status, _ in ledger.refused} == {503}
         assert all(int(headers["retry-after"]) >= 1 for _, headers in ledger.refused)

@@ -600,7 +600,7 @@ async def test_both_engines_have_the_same_tables_and_columns(session: asyncpg.Co
     )
     ours = {(table, name): (_KINDS[kind], bound) for table, name, kind, bound in rows if not table.startswith(_OWN)}
     lite = apsw.Connection(":memory:")
-    sqlite.furnish(lite)
+    sqlite.create_schema(lite)
     theirs = {}
     for (table,) in lite.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
         if not table.startswith(_OWN):

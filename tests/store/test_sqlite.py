@@ -68,7 +68,7 @@ async def test_every_commit_is_forced_to_disk(file: Path) -> None:
 
 
 async def test_the_log_does_not_grow_while_readers_keep_reading(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_log, "_LONG", 4_000)
+    monkeypatch.setattr(sqlite_log, "_CHECKPOINT_PAGES", 4_000)
     store = sqlite.open_store(file, create=True)
     await store.write(lambda records: records.organizations.insert(organization(None, "default")))
     longest = 0
@@ -89,8 +89,8 @@ async def test_the_log_does_not_grow_while_readers_keep_reading(file: Path, monk
 async def test_the_log_begins_again_once_a_long_look_at_it_has_ended(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_log, "_LONG", 2_000)
-    monkeypatch.setattr(sqlite_log, "_PATIENCE", 500)
+    monkeypatch.setattr(sqlite_log, "_CHECKPOINT_PAGES", 2_000)
+    monkeypatch.setattr(sqlite_log, "_READER_PAGES", 500)
     store = sqlite.open_store(file, create=True)
     await store.write(lambda records: records.organizations.insert(organization(None, "default")))
     with closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)) as looking:

@@ -14,7 +14,7 @@ import pytest
 
 from fleetroll.core.fields import DEVICE_FIELDS
 from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Page, Pattern, Search, Sort
-from fleetroll.store import change, lists, migrations, select, sqlite, statements
+from fleetroll.store import device_update, lists, migrations, select, sqlite, statements
 from fleetroll.store.conditions import COLUMN
 from fleetroll.store.sqlite_connections import configure
 from fleetroll.store.sqlite_syntax import SYNTAX
@@ -214,7 +214,7 @@ def test_a_gap_between_migrations_is_refused(tmp_path: Path, monkeypatch: pytest
 def database() -> Iterator[apsw.Connection]:
     connection = apsw.Connection(":memory:")
     configure(connection, 1 << 10)
-    sqlite.furnish(connection)
+    sqlite.create_schema(connection)
     yield connection
     connection.close()
 
@@ -381,13 +381,17 @@ def test_a_change_of_a_device_keeps_to_its_tenant_and_writes_no_index_that_it_sp
     database: apsw.Connection,
 ) -> None:
     always = {"device", "device_updated"}
-    assert written(database, change.statement(())) == always
-    assert written(database, change.statement(("kind",))) == always | {"device_kind"}
-    for member in change.INDEXED:
-        text = change.statement((member,))
+    assert written(database, device_update.statement(())) == always
+    assert written(database, device_update.statement(("kind",))) == always | {"device_kind"}
+    for member in device_update.INDEXED:
+        text = device_update.statement((member,))
         assert text.endswith("WHERE org = :org AND id = :device AND revision = :known RETURNING id")
         assert written(database, text) > always, member
-    assert written(database, change.statement(change.INDEXED)) > {"device_ident", "device_name", "device_status"}
+    assert written(database, device_update.statement(device_update.INDEXED)) > {
+        "device_ident",
+        "device_name",
+        "device_status",
+    }
 
 
 def test_devices_of_a_list_of_identifiers_are_looked_up(database: apsw.Connection) -> None:

@@ -39,10 +39,10 @@ from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners, address_of, write
 from fleetroll.core.model import StreamPosition
 from tests.support.proxy import Wire, wired
+from tests.support.waiting import PATIENCE
 
 SERVER_KEY = b"k" * 32
 ORG, DEVICE = "org_1", f"{1:024x}"
-PATIENCE = 30.0
 
 
 class Registry:

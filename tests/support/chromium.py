@@ -19,8 +19,8 @@ import pytest
 from tests.support.app import Response
 from tests.support.browser import Blocked
 from tests.support.process import Process
+from tests.support.waiting import PATIENCE
 
-PATIENCE = 30.0
 _FOUND = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_chromium = pytest.mark.skipif(
     _FOUND is None and "CI" not in os.environ, reason="chromium is not installed on this machine"

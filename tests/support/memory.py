@@ -64,6 +64,7 @@ from fleetroll.store.port import (
     Purged,
     R,
     Replay,
+    TokenOwner,
 )
 
 T = TypeVar("T")
@@ -356,9 +357,9 @@ class Devices:
         found = [device for device in self._of(org) if device.activated_at is not None and device.activated_at >= since]
         return sorted(found, key=lambda device: (device.activated_at or 0, device.id), reverse=True)[:limit]
 
-    async def token(self, device: int) -> tuple[int, int, Status] | None:
+    async def token(self, device: int) -> TokenOwner | None:
         found = self._tables.devices.get(device)
-        return (found.org, found.token_version, found.status) if found else None
+        return TokenOwner(found.org, found.token_version, found.status) if found else None
 
     async def by_idents(self, org: int, idents: Collection[str]) -> dict[str, Device]:
         wanted = {identity_key(ident) for ident in idents}

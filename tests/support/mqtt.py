@@ -8,7 +8,7 @@ from typing import Any, Self
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-PATIENCE = 30.0
+from tests.support.waiting import PATIENCE
 
 
 class Mqtt:

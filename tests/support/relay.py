@@ -16,8 +16,7 @@ from relayx_device_sdk import RelayDevice
 
 from tests.support.ports import free_port
 from tests.support.process import Process, serving
-
-PATIENCE = 30.0
+from tests.support.waiting import PATIENCE
 
 
 def contents(data: Path) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fleetroll.store import change, rows
+from fleetroll.store import device_update, rows
 from fleetroll.store.connection import Row
 from fleetroll.store.known_devices import MARK, KnownDevices
 from fleetroll.store.statements import SQL
@@ -17,7 +17,7 @@ EMPTY: dict[str, object] = {
     "status": "NO_IDENTITY",
 }
 UPDATES = [text for text in SQL.values() if "UPDATE device SET" in text]
-UPDATES += [change.statement(()), change.statement(change.INDEXED)]
+UPDATES += [device_update.statement(()), device_update.statement(device_update.INDEXED)]
 
 
 def row(number: int, **columns: object) -> Row:

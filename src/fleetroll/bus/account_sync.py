@@ -18,17 +18,17 @@ from fleetroll.bus.trouble import Trouble
 
 logger = logging.getLogger("fleetroll.broker")
 
-_PAUSE = 0.25
-_AGAIN = 1.0
+_ROUND_SECONDS = 0.25
+_RETRY_SECONDS = 1.0
 _PREPARED_AT_ONCE = 16
 _SOON, _LATE = 1.0, 300.0  # seconds until refused streams are asked for again, doubled each time
 
 
 class AccountSync:
-    """Over a connection as the system account. `ended` is called when accounts were taken away.
+    """Over a connection as the system account. `on_removed` is called when accounts were taken away.
 
-    `end` ends what they have left elsewhere. `files` are those of a broker that is ours; `replicas` are streams' in a
-    cluster.
+    `end_remains` ends what they have left elsewhere. `files` are those of a broker that is ours; `replicas` are
+    streams' in a cluster.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class AccountSync:
         seconds: Callable[[], int],
         urls: Callable[[], list[str]],
         registry: Registry,
-        ended: Callable[[], None],
-        end: Callable[[Collection[str]], Awaitable[None]],
+        on_removed: Callable[[], None],
+        end_remains: Callable[[Collection[str]], Awaitable[None]],
         files: Files | None,
         replicas: int | None,
     ) -> None:
@@ -47,8 +47,8 @@ class AccountSync:
         self._authority = authority
         self._urls = urls
         self._registry = registry
-        self._ended = ended
-        self._end = end
+        self._on_removed = on_removed
+        self._end_remains = end_remains
         self._files = files
         self._replicas = replicas
         self._accounts = Accounts(system, authority, seconds)
@@ -80,14 +80,14 @@ class AccountSync:
     async def run(self) -> None:
         """Publish what changes, a few times a second, until cancelled."""
         while links.not_cancelled():
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_ROUND_SECONDS)
             if links.is_connected(self._system):
                 try:
                     await self._bring_up_to_date()
                     self._trouble.end()
                 except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
                     self._trouble.report(problem)
-                    await asyncio.sleep(_AGAIN)
+                    await asyncio.sleep(_RETRY_SECONDS)
 
     async def _bring_up_to_date(self) -> None:
         """All accounts where the broker was away, as it may have lost some; and whatever has changed."""
@@ -110,19 +110,21 @@ class AccountSync:
                 await self._remove(ended)
                 if ended:
                     # Whose connections went with an account cannot be told by its name any more.
-                    self._ended()
+                    self._on_removed()
                 accounts = [account for account in latest.values() if account is not None]
                 too_large = await self._accounts.publish(accounts)
                 await self._prepare([account for account in accounts if account not in too_large])
                 await self._registry.settled([change.number for change in changes])
 
     async def _remove(self, names: Collection[str]) -> None:
-        """Accounts, and what a broker of ours has stored of them. It could be asked for that, but then it would look
+        """Take accounts away, and what they have left elsewhere.
+
+        What a broker of ours has stored of them goes with its files. It could be asked for that, but then it would look
         for two seconds for an account that it does not know, and do nothing else.
         """
         await self._accounts.remove(names)
         if names:
-            await self._end(names)
+            await self._end_remains(names)
         if self._files is not None:
             await asyncio.to_thread(self._files.forget_streams, names)
 
@@ -138,7 +140,7 @@ class AccountSync:
             await asyncio.gather(*map(self._prepare_streams, apps[first : first + _PREPARED_AT_ONCE]))
 
     async def _prepare_streams(self, account: AppAccount) -> None:
-        """As a client of the account. A refusal holds up nobody else: it is noted, and `_retry` asks again."""
+        """Make its streams, as a client of it. A refusal holds up nobody else: it is noted, and `_retry` asks again."""
         pair = self._authority.apps(account.org, account.role, account.scopes)
         client = await links.connect(self._urls(), pair, "preparation", patience=3)
         try:

@@ -14,7 +14,7 @@ from fleetroll.bus.port import Account
 
 logger = logging.getLogger("fleetroll.broker")
 
-_SECONDS = 5.0
+_REPLY_SECONDS = 5.0
 _AT_ONCE = 64
 _DELETED_AT_ONCE = 1_000
 
@@ -44,7 +44,7 @@ class Accounts:
 
     async def names(self) -> set[str]:
         """All accounts that the broker knows, except the server's own."""
-        reply = await self._client.request("$SYS.REQ.CLAIMS.LIST", b"", timeout=_SECONDS)
+        reply = await self._client.request("$SYS.REQ.CLAIMS.LIST", b"", timeout=_REPLY_SECONDS)
         known = msgspec.json.decode(reply.data, type=_Names).data
         return set(known) - {self._authority.system.public, self._authority.platform.public}
 
@@ -82,7 +82,7 @@ class Accounts:
         return True
 
     async def _ask(self, subject: str, token: str) -> None:
-        reply = await self._client.request(subject, token.encode(), timeout=_SECONDS)
+        reply = await self._client.request(subject, token.encode(), timeout=_REPLY_SECONDS)
         parsed = msgspec.json.decode(reply.data, type=_Reply)
         if parsed.error is not None or parsed.data is None or parsed.data.code != 200:
             raise Rejected(parsed.error.description if parsed.error else str(parsed.data))

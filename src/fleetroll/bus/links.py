@@ -21,9 +21,9 @@ from fleetroll.bus.permissions import user_token
 
 logger = logging.getLogger("fleetroll.broker")
 
-# Seconds, fewer than any client's: a client that is back before us finds nobody to answer it, and the vendor's SDKs ask
+# Less than any client's: a client that is back before us finds nobody to answer it, and the vendor's SDKs ask
 # only once.
-_PAUSE = 0.05
+_RECONNECT_SECONDS = 0.05
 _PENDING = 64 << 20
 # The broker's ping comes after all that it has for us, which may take longer to read than it waits for the pong. It
 # does not ping a client that pings unasked, well within the shortest silence that it can be told to allow.
@@ -139,7 +139,7 @@ async def connect(
         reconnected_cb=reconnected,
         allow_reconnect=patience is not None,
         max_reconnect_attempts=1 if patience is None else patience,
-        reconnect_time_wait=_PAUSE,  # type: ignore[arg-type]  # it only sleeps for so long
+        reconnect_time_wait=_RECONNECT_SECONDS,  # type: ignore[arg-type]  # it only sleeps for so long
         no_echo=True,
         connect_timeout=2,
         ping_interval=_PING_SECONDS,  # type: ignore[arg-type]  # likewise
@@ -162,8 +162,10 @@ async def close(client: Client | None) -> None:
 
 
 async def reply_status(client: Client, subject: str, headers: Mapping[str, str]) -> None:
-    """Reply with a status and no message, as the broker itself does: `Status` and its `Description` make up the first
-    line, where clients look for them. The client library can read that form, but not write it.
+    """Reply with a status and no message, as the broker itself does.
+
+    `Status` and its `Description` make up the first line, where clients look for them. The client library can read that
+    form, but not write it.
     """
     first = " ".join(("NATS/1.0", headers["Status"], headers.get("Description", ""))).strip()
     others = [f"{name}: {value}" for name, value in headers.items() if name not in {"Status", "Description"}]

@@ -19,7 +19,7 @@ class Mint:
         self._seconds = seconds
 
     def setup(self) -> str:
-        return settings.text(settings.trust(self._authority, self._seconds()))
+        return settings.render(settings.trust(self._authority, self._seconds()))
 
     def mint_device(self, org: str, device: str, *, mqtt: bool = False) -> Minted:
         account = Pair(Kind.ACCOUNT, secrets.token_bytes(32))

@@ -18,7 +18,7 @@ _GATHER_SECONDS = 0.3
 _PAGE = 1024
 _OVERLAP = 64
 _AT_ONCE = 500
-_PAUSE = 0.5
+_RETRY_SECONDS = 0.5
 
 Announce = Callable[[list[Announcement]], Awaitable[None]]
 
@@ -109,7 +109,7 @@ class Presence:
             except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
                 self._trouble.report(problem)
                 self._begin_anew()
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(_RETRY_SECONDS)
 
     def _begin_anew(self) -> None:
         """Go by the list again, which covers what is queued: while the store is away, it would become too long."""
@@ -161,8 +161,10 @@ class Presence:
                 offset += _PAGE - _OVERLAP
 
     async def _ask(self, options: dict[str, Any], servers: int) -> list[_Listing]:
-        """The replies of all servers of a cluster. They do not say how many they are, so the first time all of
-        `_GATHER_SECONDS` pass; then the number of `servers` is known. Raises TimeoutError if there are none.
+        """The replies of all servers of a cluster. Raises TimeoutError if there are none.
+
+        They do not say how many they are, so the first time all of `_GATHER_SECONDS` pass; then the number of `servers`
+        is known.
         """
         inbox = self._client.new_inbox()
         replies: list[_Listing] = []

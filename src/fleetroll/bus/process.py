@@ -32,9 +32,9 @@ _STOP_SECONDS = 5.0
 _RELOAD_SECONDS, _RESTART_SECONDS = 5.0, 10.0
 _RELOADED = {"Reloaded server configuration": True, "Failed to reload server configuration": False}
 # A stream that could not be written to once takes nothing more until a restart, even if there is room again.
-_STUCK = re.compile(r"critical write error", re.IGNORECASE)
+_WRITE_FAILURE = re.compile(r"critical write error", re.IGNORECASE)
 # What it logs about a request of its own, for the session of an MQTT device whose account was just removed.
-_IDLE_TALK = 'Malformed JetStream API Request: ""'
+_HARMLESS_ERROR = 'Malformed JetStream API Request: ""'
 _LOOK_SECONDS = 2.0
 _STEADY_SECONDS = 10.0  # a broker that has run this long was well; what ends it then is new trouble
 
@@ -59,7 +59,7 @@ class Process:
         self._write_settings = write_settings
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._healer: asyncio.Task[None] | None = None
+        self._restarter: asyncio.Task[None] | None = None
         self._stopping = False
         self._ready = asyncio.Event()
         self._reloaded: asyncio.Future[bool] | None = None
@@ -86,7 +86,7 @@ class Process:
     async def stop(self) -> None:
         """End it, and wait until it has written what it holds."""
         self._stopping = True
-        for task in (self._healer, self._keeper):
+        for task in (self._restarter, self._keeper):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -109,7 +109,7 @@ class Process:
         process.terminate()
         await asyncio.wait_for(self.ready(), _RESTART_SECONDS)
 
-    async def _heal(self, process: asyncio.subprocess.Process) -> None:
+    async def _restart_when_there_is_room(self, process: asyncio.subprocess.Process) -> None:
         """Once there is room again, end a broker that has failed to write, so that another one is started.
 
         Not at once: a failure for another reason than room would end each of them as soon as it has begun.
@@ -169,24 +169,27 @@ class Process:
             self._note(line.decode(errors="replace").rstrip())
 
     def _note(self, line: str) -> None:
-        parsed = _LINE.match(line)
-        # A line without a level is the program's last words: about a configuration that it refuses, or its own failure.
-        level, text = (_LEVELS.get(parsed["level"], logging.DEBUG), parsed["text"]) if parsed else (logging.ERROR, line)
-        if text == _IDLE_TALK:
-            level = logging.DEBUG
-        advice = "; name another one with --nats, --nats-ws or --mqtt" if _TAKEN in text else ""
-        logger.log(level, "%s%s", text, advice)
+        """Log what the broker logs, and act on what it says of its own state."""
+        text = _log(line)
         if listening := _LISTENING.search(text):
             self.addresses[listening["what"].lower()] = listening["where"].rpartition("/")[2]
-        if _STUCK.search(text) and self._process is not None and (self._healer is None or self._healer.done()):
-            self._healer = asyncio.ensure_future(self._heal(self._process))
+        elif _WRITE_FAILURE.search(text):
+            self._note_write_failure()
+        elif text == "Server is ready":
+            note_addresses(self.files, self.addresses)
+            self._ready.set()
+        else:
+            self._note_reload(text)
+
+    def _note_write_failure(self) -> None:
+        if self._process is not None and (self._restarter is None or self._restarter.done()):
+            self._restarter = asyncio.ensure_future(self._restart_when_there_is_room(self._process))
+
+    def _note_reload(self, text: str) -> None:
         if self._reloaded is not None and not self._reloaded.done():
             for words, outcome in _RELOADED.items():
                 if text.startswith(words):
                     self._reloaded.set_result(outcome)
-        if text == "Server is ready":
-            note_addresses(self.files, self.addresses)
-            self._ready.set()
 
     async def _end(self) -> None:
         process = self._process
@@ -199,6 +202,18 @@ class Process:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def _log(line: str) -> str:
+    """Log a line of the broker's log at its level. Returns the text of it."""
+    parsed = _LINE.match(line)
+    # A line without a level is what the program ends with: a configuration that it refuses, or its own failure.
+    level, text = (_LEVELS.get(parsed["level"], logging.DEBUG), parsed["text"]) if parsed else (logging.ERROR, line)
+    if text == _HARMLESS_ERROR:
+        level = logging.DEBUG
+    advice = "; name another one with --nats, --nats-ws or --mqtt" if _TAKEN in text else ""
+    logger.log(level, "%s%s", text, advice)
+    return text
 
 
 def end_stale(files: Files) -> None:

@@ -41,7 +41,7 @@ _ENDED = f"$JS.EVENT.ADVISORY.CONSUMER.DELETED.{COMMANDS}.*"
 _AWAY = msgspec.json.encode(
     {"error": {"code": 503, "err_code": 10008, "description": "JetStream system temporarily unavailable"}}
 )
-_SECONDS = 4.0  # clients wait for five
+_REPLY_SECONDS = 4.0  # clients wait for five
 _NO_API = {"total": 0, "errors": 0}
 _SECRET_BYTES, _SECRET_LENGTH = 16, 22  # the length in base64
 _MARK_BYTES, _MARK_LENGTH = 6, 8  # likewise
@@ -117,7 +117,7 @@ class Queues:
         """The broker's answer about streams, or, in its own words, that there is none."""
         try:
             async with self._asking:
-                return (await self._client.request(subject, body, timeout=_SECONDS)).data
+                return (await self._client.request(subject, body, timeout=_REPLY_SECONDS)).data
         except links.TROUBLE:
             return _AWAY
 

@@ -15,7 +15,7 @@ SETTLE, REFRESH = "keeper.settle", "keeper.refresh"
 """What the others ask of the process that keeps the broker: to publish accounts, and to have it reload its files."""
 
 _SHARED = "processes"
-_PAUSE = 0.2
+_LOOK_SECONDS = 0.2
 _KEEPER_SECONDS = 2.0
 _REFRESH_SECONDS = 10.0
 
@@ -35,7 +35,7 @@ class Reach:
         while links.not_cancelled():
             with contextlib.suppress(*links.TROUBLE):
                 await self._connected()
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_LOOK_SECONDS)
 
     @property
     def client(self) -> Client:
@@ -82,7 +82,7 @@ class Reach:
             self.up.set()
             # The library does not report the loss of a connection if closing it fails.
             while client.is_connected and links.not_cancelled():  # noqa: ASYNC110
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(_LOOK_SECONDS)
         finally:
             self.up.clear()
             self._client = None

@@ -14,8 +14,8 @@ from nats.aio.client import Client
 from fleetroll.bus import links
 
 _CONFIRMATION = "$SYS.REQ.USER.INFO"  # any answer would do: what was written before is with the broker by then
-_SECONDS = 5.0
-_PAUSE = 0.05
+_REPLY_SECONDS = 5.0
+_RETRY_SECONDS = 0.05
 
 _Reply = tuple[str, bytes, Mapping[str, str] | None]
 
@@ -71,9 +71,9 @@ class Replies:
             count = len(self._unsure)
             try:
                 with contextlib.suppress(nats.errors.NoRespondersError):  # which is an answer, too
-                    await self._client.request(_CONFIRMATION, b"", timeout=_SECONDS)
+                    await self._client.request(_CONFIRMATION, b"", timeout=_REPLY_SECONDS)
             except links.TROUBLE:
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(_RETRY_SECONDS)
             else:
                 if self._is_current:
                     del self._unsure[:count]

@@ -56,7 +56,7 @@ def write(files: Files, listeners: Listeners, authority: Authority, at: int, kno
     `at` is the time in Unix seconds.
     """
     files.make()
-    _write_private(files.configuration, _text(files, listeners, authority, at, known))
+    _write_private(files.configuration, _configuration(files, listeners, authority, at, known))
 
 
 def note_addresses(files: Files, addresses: Mapping[str, str]) -> None:
@@ -95,7 +95,7 @@ def trust(authority: Authority, at: int) -> dict[str, object]:
     }
 
 
-def _text(files: Files, listeners: Listeners, authority: Authority, at: int, known: Mapping[str, str]) -> str:
+def _configuration(files: Files, listeners: Listeners, authority: Authority, at: int, known: Mapping[str, str]) -> str:
     settings: dict[str, object] = {
         "server_name": "fleetroll",
         **_listener(listeners.nats, known.get("client")),
@@ -121,10 +121,10 @@ def _text(files: Files, listeners: Listeners, authority: Authority, at: int, kno
         )
     if listeners.mqtt:
         settings["mqtt"] = _listener(listeners.mqtt, known.get("mqtt")) | ({"tls": certificate} if certificate else {})
-    return text(settings)
+    return render(settings)
 
 
-def text(settings: Mapping[str, object]) -> str:
+def render(settings: Mapping[str, object]) -> str:
     """Settings in the broker's own syntax, in which JSON is a value."""
     return "".join(f"{name}: {msgspec.json.encode(value).decode()}\n" for name, value in settings.items())
 

@@ -10,8 +10,10 @@ import click
 from fleetroll import __version__
 from fleetroll.cli import (
     authorities,
+    backup,
     cohorts,
     completion,
+    database,
     devices,
     dms,
     enrollment,
@@ -27,15 +29,13 @@ from fleetroll.cli import (
     organizations,
     owners,
     relay,
-    server,
     serving,
     templates,
 )
+from fleetroll.cli.backend import LoadBackend
 from fleetroll.cli.connection import Options, options, remember
 from fleetroll.cli.failures import EXIT_CODES, Exit, Failure
-from fleetroll.cli.moving import copy_command, migrate_command
 from fleetroll.cli.output import plain
-from fleetroll.cli.parts import Load
 
 _ABOUT = """Fleetroll: one IoT device registry that speaks several device APIs.
 
@@ -62,14 +62,14 @@ _COMMANDS = (
     events.group,
     nats.group,
     relay.group,
-    server.backup,
+    backup.backup,
     keys.whoami,
     completion.completion,
 )
 
 
-def group(load: Load) -> click.Group:
-    """The whole command; `load` is called by what needs the server's parts."""
+def group(load: LoadBackend) -> click.Group:
+    """The whole command; `load` is called by what needs the server itself."""
 
     @click.group(help=_ABOUT, epilog=EXIT_CODES)
     @click.version_option(__version__, prog_name="fleetroll")
@@ -84,8 +84,8 @@ def group(load: Load) -> click.Group:
         maintenance.restore_command(load),
         maintenance.doctor_command(load),
         maintenance.recover_command(load),
-        migrate_command(load),
-        copy_command(load),
+        database.migrate_command(load),
+        database.copy_command(load),
     ):
         fleetroll.add_command(command)
     return fleetroll

@@ -31,7 +31,7 @@ def group() -> None:
 @as_json
 @connected
 def show_list(client: "Client", as_json: bool) -> None:
-    output.listing(client.pages(_AUTHORITIES, {"limit": MOST_PER_PAGE}), "authorities", _COLUMNS, as_json)
+    output.listing(client.pages(_AUTHORITIES, {"limit": MOST_PER_PAGE}), "authorities", _COLUMNS, as_json=as_json)
 
 
 @group.command("create", help="Create an authority, or trust somebody else's by its certificate.")
@@ -44,7 +44,7 @@ def create(client: "Client", name: str, days: int, certificate: Path | None, as_
     body: dict[str, Any] = {"name": name, "lifetime": days * times.DAY}
     if certificate is not None:
         body = {"name": name, "certificate": _pem(certificate)}
-    show(client.call("POST", _AUTHORITIES, body=body), as_json)
+    show(client.call("POST", _AUTHORITIES, body=body), as_json=as_json)
 
 
 def _pem(file: Path) -> str:

@@ -40,7 +40,7 @@ def optional_changes(
 def required_changes(
     changed: tuple[str, ...], merge: bytes | None, lists: Collection[str] = changes.LISTS
 ) -> changes.Changes:
-    """As `given`, but something must have been given. Raises click.UsageError."""
+    """As `optional_changes`, but something must have been given. Raises click.UsageError."""
     if not changed and merge is None:
         raise click.UsageError("Say what to change: MEMBER=VALUE or --merge JSON.")
     return optional_changes(changed, merge, lists)

@@ -67,8 +67,10 @@ def address(text: str, option: str = "--url") -> str:
 
 
 def options(*, hidden: bool) -> Callable[[Any], Any]:
-    """The connection options of a command. Only those that are shown read the environment, or the environment would
-    override what is written before the command."""
+    """The connection options of a command.
+
+    Only those that are shown read the environment, or it would override what is written before the command.
+    """
 
     def option(name: str, variable: str, **rest: Any) -> Callable[[Any], Any]:
         read = None if hidden else variable

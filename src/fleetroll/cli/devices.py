@@ -83,7 +83,7 @@ def show_devices(
         _show_all(client.pages(target, params), as_json=as_json)
         return
     more = f"There are more than these {limit}: narrow with --filter, or use --all."
-    output.page(client.call("GET", target, params=params), "devices", _COLUMNS, as_json, more)
+    output.page(client.call("GET", target, params=params), "devices", _COLUMNS, as_json=as_json, more=more)
 
 
 def _show_all(pages: Iterable["httpx.Response"], *, as_json: bool) -> None:
@@ -100,7 +100,7 @@ def _show_all(pages: Iterable["httpx.Response"], *, as_json: bool) -> None:
 @as_json
 @connected
 def get(client: "Client", ident: str, as_json: bool) -> None:
-    show(client.call("GET", path("devices", ident)), as_json)
+    show(client.call("GET", path("devices", ident)), as_json=as_json)
 
 
 @group.command("create", help="Create a device; an existing one is not changed.", epilog=changes.SYNTAX)
@@ -111,7 +111,7 @@ def get(client: "Client", ident: str, as_json: bool) -> None:
 @connected
 def create(client: "Client", ident: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool) -> None:
     members = changes.created(optional_changes(changed, merge).against({}))
-    show(client.call("POST", _DEVICES, body={**members, "ident": ident}), as_json)
+    show(client.call("POST", _DEVICES, body={**members, "ident": ident}), as_json=as_json)
 
 
 @group.command("set", help="Change a device.", epilog=changes.SYNTAX)
@@ -127,7 +127,7 @@ def change(client: "Client", ident: str, changed: tuple[str, ...], merge: bytes 
         reply = _change_relatively(client, target, requested)
     else:
         reply = client.patch(target, requested.merge)
-    show(reply, as_json)
+    show(reply, as_json=as_json)
 
 
 def _change_relatively(client: "Client", target: str, requested: changes.Changes) -> "httpx.Response":
@@ -155,7 +155,7 @@ def delete(client: "Client", ident: str) -> None:
 @as_json
 @connected
 def decommission(client: "Client", ident: str, as_json: bool) -> None:
-    show(client.call("POST", f"{path('devices', ident)}:decommission"), as_json)
+    show(client.call("POST", f"{path('devices', ident)}:decommission"), as_json=as_json)
 
 
 @group.command(
@@ -166,7 +166,7 @@ def decommission(client: "Client", ident: str, as_json: bool) -> None:
 @as_json
 @connected
 def move(client: "Client", ident: str, goal: str, as_json: bool) -> None:
-    show(client.call("POST", f"{path('devices', ident)}:transfer", body={"organization": goal}), as_json)
+    show(client.call("POST", f"{path('devices', ident)}:transfer", body={"organization": goal}), as_json=as_json)
 
 
 @group.command("timeline", help="What happened to a device, newest first.")
@@ -176,7 +176,8 @@ def move(client: "Client", ident: str, goal: str, as_json: bool) -> None:
 @connected
 def timeline(client: "Client", ident: str, limit: int, as_json: bool) -> None:
     reply = client.call("GET", path("devices", ident, "timeline"), params={"limit": limit})
-    output.page(reply, "events", _EVENT_COLUMNS, as_json, f"There are more than these {limit}: use a higher --limit.")
+    more = f"There are more than these {limit}: use a higher --limit."
+    output.page(reply, "events", _EVENT_COLUMNS, as_json=as_json, more=more)
 
 
 @group.command("send", help="Send a command to a device; with --call, call it and print its answer.")

@@ -26,7 +26,7 @@ def group() -> None:
 @as_json
 @connected
 def show_list(client: "Client", as_json: bool) -> None:
-    output.listing(client.pages(_DMS, {"limit": MOST_PER_PAGE}), "dms", _COLUMNS, as_json)
+    output.listing(client.pages(_DMS, {"limit": MOST_PER_PAGE}), "dms", _COLUMNS, as_json=as_json)
 
 
 @group.command("get", help="Show a DMS with its settings.")
@@ -34,7 +34,7 @@ def show_list(client: "Client", as_json: bool) -> None:
 @as_json
 @connected
 def get(client: "Client", name: str, as_json: bool) -> None:
-    show(client.call("GET", path("dms", name)), as_json)
+    show(client.call("GET", path("dms", name)), as_json=as_json)
 
 
 @group.command("create", help="Create a DMS. Without --trust or --anybody, nobody can enrol yet.")
@@ -66,7 +66,7 @@ def create(
         "registration": "PRE_REGISTRATION" if registered_only else "JITP",
         "lifetime": days * times.DAY,
     }
-    show(client.call("POST", _DMS, body={"name": name, "title": title, "settings": settings}), as_json)
+    show(client.call("POST", _DMS, body={"name": name, "title": title, "settings": settings}), as_json=as_json)
 
 
 @group.command(
@@ -82,7 +82,7 @@ def change(client: "Client", name: str, settings: Path, as_json: bool) -> None:
     except json_text.NotJson as problem:
         raise Failure(Exit.FILE, f"{settings}: this is not JSON: {problem}.") from None
     members = content.get("settings", content) if isinstance(content, dict) else content
-    show(client.patch(path("dms", name), {"settings": members}), as_json)
+    show(client.patch(path("dms", name), {"settings": members}), as_json=as_json)
 
 
 @group.command("delete", help="Delete a DMS; devices and certificates stay.")

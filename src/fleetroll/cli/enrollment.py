@@ -14,7 +14,7 @@ from fleetroll.cli.failures import Exit, Failure
 if TYPE_CHECKING:
     import httpx
 
-_SECONDS = 30.0
+_REPLY_SECONDS = 30.0
 _PEM = "application/x-pem-file"
 _ABOUT_TRUST = "Name the authority of its certificate with --trust; `fleetroll ca show` prints the server's own."
 # In TLS 1.3 a client's handshake is complete before the server looks at its certificate.
@@ -94,7 +94,7 @@ def _ask(url: str, request: bytes, trust: Path | None, cert: Path | None, key: P
     headers = {"content-type": "application/pkcs10", "accept": _PEM}
     with (
         reaching(url, _ABOUT_EST, _ABOUT_TRUST, _ABOUT_CERTIFICATE if cert else ABOUT_LOSS),
-        asking(url, context, timeout=_SECONDS) as http,
+        asking(url, context, timeout=_REPLY_SECONDS) as http,
     ):
         reply = http.post(url, content=encodings.est(request), headers=headers)
     if reply.status_code != 200 or reply.headers.get("content-type") != _PEM:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fleetroll.cli.client import Client
 
 _EVENTS = "/v1/events"
-_SILENCE = 40.0  # the server says something every 15 seconds
+_SILENCE_SECONDS = 40.0  # the server says something every 15 seconds
 _READING = "device.telemetry"
 _AGAIN = "Reconnected."
 _AGAIN_WITH_A_GAP = "Reconnected; what happened meanwhile is not shown, as no event had been seen before."
@@ -81,7 +81,7 @@ def tail(
     params = {"filter": start.filter, "after": start.after, "telemetry": "true" if telemetry else None}
     with contextlib.closing(_follow(client, params)) as followed:
         for message in itertools.islice(followed, count):
-            _show(message, as_json)
+            _show(message, as_json=as_json)
 
 
 def _start(since: str | None, filter: str | None) -> _Start:
@@ -99,7 +99,7 @@ def _narrowed(filter: str | None, condition: str) -> str:
     return f"({filter}) AND {condition}" if filter and filter.strip() else condition
 
 
-def _show(message: Message, as_json: bool) -> None:
+def _show(message: Message, *, as_json: bool) -> None:
     if as_json:
         output.raw(message.data)
         return
@@ -150,7 +150,7 @@ def _anew(params: dict[str, str | None], last: Message) -> dict[str, str | None]
 def _connection(client: "Client", params: dict[str, str | None], seen: str) -> Iterator[Iterator[Message]]:
     headers = {"accept": "text/event-stream"} | ({"last-event-id": seen} if seen else {})
     query = {**params, "after": None if seen else params["after"]}
-    with client.stream("GET", _EVENTS, params=query, headers=headers, silence=_SILENCE) as reply:
+    with client.stream("GET", _EVENTS, params=query, headers=headers, silence=_SILENCE_SECONDS) as reply:
         yield messages(_while_read(reply.iter_bytes()))
 
 

@@ -32,7 +32,7 @@ def group() -> None:
 @as_json
 @connected
 def show_list(client: "Client", as_json: bool) -> None:
-    output.listing(client.pages(_GROUPS, {"limit": MOST_PER_PAGE}), "groups", _COLUMNS, as_json)
+    output.listing(client.pages(_GROUPS, {"limit": MOST_PER_PAGE}), "groups", _COLUMNS, as_json=as_json)
 
 
 @group.command("get", help="Show a group.")
@@ -40,7 +40,7 @@ def show_list(client: "Client", as_json: bool) -> None:
 @as_json
 @connected
 def get(client: "Client", name: str, as_json: bool) -> None:
-    show(client.call("GET", path("groups", name)), as_json)
+    show(client.call("GET", path("groups", name)), as_json=as_json)
 
 
 @group.command("create", help="Save a filter under a name.")
@@ -52,7 +52,7 @@ def get(client: "Client", name: str, as_json: bool) -> None:
 @connected
 def create(client: "Client", name: str, filter: str, description: str | None, below: str | None, as_json: bool) -> None:
     body = {"name": name, "filter": filter, "description": description, "parent_id": _number(client, below)}
-    show(client.call("POST", _GROUPS, body=body), as_json)
+    show(client.call("POST", _GROUPS, body=body), as_json=as_json)
 
 
 @group.command("set", help="Change a group's filter, description or place.")
@@ -74,7 +74,7 @@ def change(
         members["parent_id"] = _number(client, below)
     if not members:
         raise click.UsageError("Say what to change: --filter, --description or --below.")
-    show(client.patch(path("groups", name), members), as_json)
+    show(client.patch(path("groups", name), members), as_json=as_json)
 
 
 def _number(client: "Client", group: str | None) -> int | None:

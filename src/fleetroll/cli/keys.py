@@ -35,7 +35,7 @@ def group() -> None:
 @as_json
 @connected
 def show_list(client: "Client", as_json: bool) -> None:
-    output.listing(client.pages(_KEYS, {"limit": MOST_PER_PAGE}), "keys", _COLUMNS, as_json)
+    output.listing(client.pages(_KEYS, {"limit": MOST_PER_PAGE}), "keys", _COLUMNS, as_json=as_json)
 
 
 @group.command("create", help="Create a key. Its secret is shown only once.")

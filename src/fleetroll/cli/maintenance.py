@@ -1,4 +1,4 @@
-"""`fleetroll restore`, `doctor` and `recover`: for a data directory at rest. `main` does the work."""
+"""`fleetroll restore`, `doctor` and `recover`: for a data directory at rest. The backend does the work."""
 
 import shlex
 from pathlib import Path
@@ -7,10 +7,10 @@ import click
 import msgspec
 
 from fleetroll.cli import files, output
+from fleetroll.cli.backend import LoadBackend
 from fleetroll.cli.connection import Options
 from fleetroll.cli.failures import Exit, Failure, ended_by_refusal, reading_options
 from fleetroll.cli.output import Column
-from fleetroll.cli.parts import Load
 from fleetroll.config import postgres_url
 from fleetroll.maintenance.examining import Finding, State
 
@@ -47,7 +47,7 @@ database_option = click.option(
 _preset = click.option("--server-key", envvar=_KEY_VARIABLE, hidden=True)
 
 
-def restore_command(load: Load) -> click.Command:
+def restore_command(load: LoadBackend) -> click.Command:
     """The command around the function that restores, which raises Refused."""
 
     @click.command("restore", help="Create a data directory from a backup. The directory must be empty or absent.")
@@ -74,7 +74,7 @@ def restore_command(load: Load) -> click.Command:
     return run
 
 
-def doctor_command(load: Load) -> click.Command:
+def doctor_command(load: LoadBackend) -> click.Command:
     """The command around the function that examines a data directory."""
 
     @click.command(
@@ -99,7 +99,7 @@ def doctor_command(load: Load) -> click.Command:
     return run
 
 
-def recover_command(load: Load) -> click.Command:
+def recover_command(load: LoadBackend) -> click.Command:
     """The command around the function that makes another admin key, which raises Refused."""
 
     @click.command("recover", help="Create another admin key when all are lost, while no server runs.")

@@ -39,14 +39,16 @@ def named(noun: str, label: str, about: str, words: Words, columns: Sequence[Col
     @as_json
     @connected
     def show_list(client: "Client", as_json: bool) -> None:
-        output.listing(client.pages(target, {"limit": MOST_PER_PAGE}), segment.replace("-", "_"), columns, as_json)
+        output.listing(
+            client.pages(target, {"limit": MOST_PER_PAGE}), segment.replace("-", "_"), columns, as_json=as_json
+        )
 
     @group.command("get", help=f"Show {words.one}.")
     @name_argument
     @as_json
     @connected
     def get(client: "Client", name: str, as_json: bool) -> None:
-        show(client.call("GET", path(segment, name)), as_json)
+        show(client.call("GET", path(segment, name)), as_json=as_json)
 
     @group.command("create", help=f"Create {words.one}; an existing one is not changed.", epilog=syntax)
     @name_argument
@@ -56,7 +58,7 @@ def named(noun: str, label: str, about: str, words: Words, columns: Sequence[Col
     @connected
     def create(client: "Client", name: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool) -> None:
         members = _without_numbers(changes.created(_settable(optional_changes(changed, merge, ()).merge)))
-        show(client.call("POST", target, body={**members, label: name}), as_json)
+        show(client.call("POST", target, body={**members, label: name}), as_json=as_json)
 
     @group.command("set", help=f"Change {words.one}.", epilog=syntax)
     @name_argument
@@ -65,7 +67,7 @@ def named(noun: str, label: str, about: str, words: Words, columns: Sequence[Col
     @as_json
     @connected
     def change(client: "Client", name: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool) -> None:
-        show(client.patch(path(segment, name), _settable(required_changes(changed, merge, ()).merge)), as_json)
+        show(client.patch(path(segment, name), _settable(required_changes(changed, merge, ()).merge)), as_json=as_json)
 
     @group.command("delete", help=f"Delete {words.one}{words.deleted}.")
     @name_argument

@@ -54,7 +54,7 @@ def group() -> None:
 @as_json
 @connected
 def show_list(client: "Client", as_json: bool) -> None:
-    output.listing(client.pages(_ORGANIZATIONS, {"limit": MOST_PER_PAGE}), "organizations", _COLUMNS, as_json)
+    output.listing(client.pages(_ORGANIZATIONS, {"limit": MOST_PER_PAGE}), "organizations", _COLUMNS, as_json=as_json)
 
 
 @group.command("get", help="Show an organization and what it uses: `self`, or slugs joined by dots.")
@@ -62,7 +62,7 @@ def show_list(client: "Client", as_json: bool) -> None:
 @as_json
 @connected
 def get(client: "Client", slug: str, as_json: bool) -> None:
-    show(client.call("GET", path("organizations", slug)), as_json)
+    show(client.call("GET", path("organizations", slug)), as_json=as_json)
 
 
 @group.command("create", help="Create an organization below yours.", epilog=_SYNTAX)
@@ -77,7 +77,7 @@ def create(
     client: "Client", /, slug: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool, **options: Any
 ) -> None:
     members = changes.created(optional_changes(changed, merge, ()).merge)
-    show(client.call("POST", _ORGANIZATIONS, body={**members, **_without_none(options), "slug": slug}), as_json)
+    show(client.call("POST", _ORGANIZATIONS, body={**members, **_without_none(options), "slug": slug}), as_json=as_json)
 
 
 @group.command("set", help="Change an organization; quotas that are not given stay.", epilog=_SYNTAX)
@@ -95,7 +95,7 @@ def change(
     members = {**optional_changes(changed, merge, ()).merge, **_without_none(options)}
     if not members:
         raise click.UsageError("Say what to change: MEMBER=VALUE, --merge, --name, --disable, --enable or --quota.")
-    show(client.patch(path("organizations", slug), members), as_json)
+    show(client.patch(path("organizations", slug), members), as_json=as_json)
 
 
 def _without_none(options: Mapping[str, Any]) -> dict[str, Any]:

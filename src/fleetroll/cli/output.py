@@ -97,7 +97,7 @@ def _dim(text: str) -> str:
     return text if os.environ.get("TERM") == "dumb" else click.style(text, dim=True)
 
 
-def show(reply: "httpx.Response", as_json: bool) -> None:
+def show(reply: "httpx.Response", *, as_json: bool) -> None:
     """One record: as it came, or a member a line."""
     if as_json:
         raw(reply.content)
@@ -105,7 +105,7 @@ def show(reply: "httpx.Response", as_json: bool) -> None:
         record(reply.json())
 
 
-def page(reply: "httpx.Response", member: str, columns: Sequence[Column], as_json: bool, more: str) -> None:
+def page(reply: "httpx.Response", member: str, columns: Sequence[Column], *, as_json: bool, more: str) -> None:
     """Print one page of a list: as it came, or as a table, with the remark `more` where it is not all."""
     if as_json:
         raw(reply.content)
@@ -116,7 +116,7 @@ def page(reply: "httpx.Response", member: str, columns: Sequence[Column], as_jso
         note(more)
 
 
-def listing(pages: Iterable["httpx.Response"], member: str, columns: Sequence[Column], as_json: bool) -> None:
+def listing(pages: Iterable["httpx.Response"], member: str, columns: Sequence[Column], *, as_json: bool) -> None:
     """Print a whole list that comes in pages: as one table, or as the one page that it would be."""
     if as_json:
         records: list[msgspec.Raw] = []

@@ -1,4 +1,4 @@
-"""`fleetroll serve`: its options, each with an environment variable, and nothing else. `main` does the work."""
+"""`fleetroll serve`: its options, each with an environment variable, and nothing else. The backend does the work."""
 
 import functools
 import math
@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from fleetroll.cli import files
+from fleetroll.cli.backend import LoadBackend
 from fleetroll.cli.failures import ServeExit
-from fleetroll.cli.parts import Load
 from fleetroll.config import USUAL_BROKER, Config, ConfigError, address, host_name, network, origin, secret, url
 from fleetroll.core import limits
 
@@ -143,7 +143,7 @@ _OPTIONS: tuple[click.Option, ...] = (
 )
 
 
-def command(load: Load) -> click.Command:
+def command(load: LoadBackend) -> click.Command:
     """The command around the function that runs a server."""
 
     @click.pass_context

@@ -1,5 +1,6 @@
-"""The filter grammar `field[operator]value`, of which several are ANDed, and the same given as three words; and the
-page size of the lists that use it.
+"""The filter grammar `field[operator]value`, or the same as three words, and the page size of the lists that use it.
+
+Several filters are ANDed.
 
 Lenient where the meaning is unambiguous: operators have long and short names, in any case, and a `:` or `=` may precede
 the value. An unknown field is ignored, as the vendor does; an operator that does not fit its field is refused.

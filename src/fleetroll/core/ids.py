@@ -83,8 +83,9 @@ def parse_broker_org(text: str) -> int | None:
 
 
 def broker_groups(role: str, scopes: Collection[str]) -> set[str]:
-    """The names of the broker's accounts that a key may be in: that of its role and scopes, and that of its role alone,
-    where keys with scopes used to be.
+    """The names of the broker's accounts that a key may be in.
+
+    They are that of its role and scopes, and that of its role alone, where keys with scopes used to be.
     """
     return {role, " ".join((role, *scopes))}
 

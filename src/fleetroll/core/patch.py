@@ -56,10 +56,10 @@ class Patch(msgspec.Struct, frozen=True):
 
 
 def parse_json_patch(value: object, *, lenient: bool = False) -> Patch:
-    """A patch from its decoded JSON. Members that the RFC does not define are ignored, as it demands. Raises Fault
-    invalid.
+    """A patch from its decoded JSON. Raises Fault invalid.
 
-    Lenient means: the names of an operation's members may be in any case.
+    Members that the RFC does not define are ignored, as it demands. Lenient means: the names of an operation's members
+    may be in any case.
     """
     if not isinstance(value, list):
         raise _refused("A patch must be an array of operations.")

@@ -92,8 +92,10 @@ class Pki(Protocol):
         """What a certificate says. Raises Fault invalid `invalid_certificate`, or `weak_key` for its key."""
 
     def describe_authority(self, der: bytes) -> Description:
-        """As `describe`. Raises Fault invalid `not_an_authority` too, and `foreign_key_identifier` for one whose key
-        identifier may be that of another's key.
+        """As `describe`, of an authority.
+
+        Raises Fault invalid `not_an_authority` too, and `foreign_key_identifier` for one whose key identifier may be
+        that of another's key.
         """
 
     def anchor(self, authority: bytes) -> bytes | None:

@@ -1,6 +1,7 @@
-"""Assignments: which owners a device belongs to, many to many. Assigning creates missing owners, and missing devices
-too where the caller asks for it; unassigning deletes neither. Each call is one transaction, and every device that it
-changes has its timeline entry.
+"""Assignments: which owners a device belongs to, many to many.
+
+Assigning creates missing owners, and missing devices too where the caller asks for it; unassigning deletes neither.
+Each call is one transaction, and every device that it changes has its timeline entry.
 """
 
 import enum

@@ -7,8 +7,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 from msgspec import Struct, structs
 
-from fleetroll.core import dms as settings
-from fleetroll.core import encodings, names
+from fleetroll.core import dms, encodings, names
 from fleetroll.core.certificates import Authority, Edition, Revocation, SignedList
 from fleetroll.core.certificates import KeyKind as PublicKeyKind
 from fleetroll.core.faults import conflict, not_found
@@ -27,7 +26,7 @@ from fleetroll.store.port import Records
 BACKDATED = 300 * SECOND
 _LIFETIME = 20 * 365 * DAY
 _LIST_LIFETIME = DAY
-_LIST_YOUTH = _LIST_LIFETIME // 2
+_LIST_RENEWED_AFTER = _LIST_LIFETIME // 2
 _LIST_PAGE = 10_000
 _SERVER_LIFETIME = 90 * DAY
 _ANCHORS_PAGE = 100
@@ -56,7 +55,7 @@ class Shown(Struct, frozen=True):
 
 async def _require_unused(call: Call, authority: Authority) -> None:
     """Raises Fault conflict while something depends on the authority."""
-    is_servers = call.principal.org.parent is None and authority.name == settings.DEFAULT_AUTHORITY
+    is_servers = call.principal.org.parent is None and authority.name == dms.DEFAULT_AUTHORITY
     if is_servers and call.services.presents_own:
         # Another one would be made at the next renewal, and no device would know the server by that.
         message = "Devices trust this server by this authority; delete it while the server runs without --est."
@@ -115,7 +114,7 @@ def _shown(call: Call, authority: Authority) -> Shown:
 
 async def make(call: Call, new: New) -> Authority:
     """Store a new authority with its event. Raises Fault conflict `authority_exists`."""
-    name, pki = settings.name(new.name, "name"), call.services.pki
+    name, pki = dms.name(new.name, "name"), call.services.pki
     if new.certificate is None:
         terms = Terms(call.at - BACKDATED, call.at + new.lifetime)
         owner = f"{call.principal.org.slug} {call.org}"
@@ -155,7 +154,7 @@ def signer(authority: Authority) -> Signer:
 
 
 async def list_of(call: Call, authority: Authority) -> SignedList:
-    """The list of what is revoked now: the latest one if it has the same entries and is young, else a new one."""
+    """The list of what is revoked now: the latest one if it has the same entries and is recent, else a new one."""
     by = signer(authority)
     while True:
         # The latest list is read before the revocations, so that no list is published after it that has fewer of them.
@@ -164,7 +163,7 @@ async def list_of(call: Call, authority: Authority) -> SignedList:
             raise not_found("authority", authority.name)
         revoked = await _revoked(call, authority, at)
         content = hashlib.sha256(msgspec.msgpack.encode(revoked)).hexdigest()
-        is_good = content == last.content and last.at <= at < last.at + _LIST_YOUTH
+        is_good = content == last.content and last.at <= at < last.at + _LIST_RENEWED_AFTER
         edition = last if is_good else last.next(at, content)
         if is_good or await _publish(call, authority.id, last, edition):
             return await _signed(call, authority.id, by, revoked, edition)
@@ -201,7 +200,7 @@ async def _signed(call: Call, authority: int, by: Signer, revoked: list[Revocati
     return await lists.load(authority, sign)
 
 
-# --- for the server itself -----------------------------------------------------------------------------------------
+# --- for the server itself -------------------------------------------------------------------------------------------
 
 
 class ServerCertificate(Struct, frozen=True):
@@ -221,7 +220,7 @@ async def certify_server(services: Services, hosts: Sequence[str]) -> ServerCert
         assert root is not None, "it is made at the first start"
         key = Key(0, root.id, "server", KeyKind.API, Role.ADMIN, (), created_at=0)
         principal = Principal(key, root, root, SERVER)
-        return await ensure(Call(principal, services.clock(), "server", records, services), settings.DEFAULT_AUTHORITY)
+        return await ensure(Call(principal, services.clock(), "server", records, services), dms.DEFAULT_AUTHORITY)
 
     authority, now = await services.store.write(work), services.clock()
     terms, password = Terms(now - BACKDATED, now + _SERVER_LIFETIME), services.random_text(32)
@@ -234,7 +233,7 @@ async def server_anchors(call: Call) -> tuple[bytes, ...]:
     if call.services.server_authority is not None:
         return (call.services.server_authority,)
     root = await call.records.organizations.child(ABOVE_ROOT, names.ROOT)
-    found = await call.records.authorities.get(root.id, settings.DEFAULT_AUTHORITY) if root else None
+    found = await call.records.authorities.get(root.id, dms.DEFAULT_AUTHORITY) if root else None
     return (found.certificate,) if found else ()
 
 

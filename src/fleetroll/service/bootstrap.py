@@ -1,5 +1,4 @@
-"""The first organization and its first key, made once, before anybody can ask for anything; and another such key
-where all are lost."""
+"""The first organization and its first key, made once, before anybody can ask; and another key where all are lost."""
 
 from fleetroll.core import tokens
 from fleetroll.core.ids import MAX_ID

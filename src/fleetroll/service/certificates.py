@@ -9,7 +9,7 @@ from fleetroll.core.model import Device
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Part, cut
 from fleetroll.pki.port import Description
-from fleetroll.service import authorities
+from fleetroll.service import authorities, reach
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.portions import whole
 from fleetroll.service.timeline import record
@@ -83,12 +83,7 @@ async def _authority(call: Call, name: str | None) -> int | None:
 
 
 async def _device(call: Call, ident: str | None) -> int | None:
-    if ident is None:
-        return None
-    device = await call.records.devices.get(call.org, ident)
-    if device is None:
-        raise not_found("device", ident)
-    return device.id
+    return None if ident is None else (await reach.named(call, ident)).id
 
 
 async def _issued_to(call: Call, device: int, authority: int | None, after: int, limit: int) -> list[Certificate]:

@@ -29,7 +29,7 @@ from fleetroll.store.port import Mailbox
 
 REBOOTED = "device.rebooted"
 _EVENT_MESSAGE = 2
-_TRACE = 2
+_TRACE_EVENT = 2  # the type of an event that says why a device rebooted
 # The keys of an event as firmware writes it, and of the part that says why a device rebooted.
 _CAPTURED, _TYPE, _INFO, _HARDWARE, _VERSION, _SOFTWARE, _BUILD = 1, 2, 4, 6, 9, 10, 11
 _REASON, _REGISTER = 1, 4
@@ -107,7 +107,7 @@ async def take_chunks(call: Call, wanted: Chunks) -> None:
     text = None if partial is None else msgspec.json.encode(partial).decode()
     received = box.received + len(wanted.chunks)
     await call.records.checkins.put(Mailbox(call.org, device.id, received, box.undecoded + undecoded, text))
-    await _keep(call, device, box.received, wanted.chunks)
+    await _keep_chunks(call, device, box.received, wanted.chunks)
 
 
 @operation(Action.CHECK_IN, Effect.WRITE)
@@ -175,13 +175,13 @@ def decode(message: bytes) -> Report | None:
         _word(event.get(_SOFTWARE)),
         _word(event.get(_VERSION)),
         _build(event.get(_BUILD)),
-        _restart(event),
+        _reboot(event),
     )
 
 
-def _restart(event: dict[Any, Any]) -> Reboot | None:
+def _reboot(event: dict[Any, Any]) -> Reboot | None:
     info = event.get(_INFO)
-    if event.get(_TYPE) != _TRACE or not isinstance(info, dict):
+    if event.get(_TYPE) != _TRACE_EVENT or not isinstance(info, dict):
         return None
     reason = _number(info.get(_REASON))
     if reason is None:
@@ -217,32 +217,32 @@ async def _arrive(call: Call, ident: str) -> Device:
 
 async def _note(call: Call, device: Device, report: Report) -> Device:
     """Write what is new in a report, except a version beyond the quota. The first report of hardware stays."""
-    if (news := _news(device, report)) is not None:
-        changed = await _within_quota(call, device, news)
-        device = changed or await _one_by_one(call, device, news)
+    if (change := _change(device, report)) is not None:
+        changed = await _within_quota(call, device, change)
+        device = changed or await _one_by_one(call, device, change)
     if report.reboot is not None:
-        await _record(call, device, report)
+        await _note_reboot(call, device, report)
     return device
 
 
-async def _one_by_one(call: Call, device: Device, news: DeviceChange) -> Device:
-    """Write the part of the news that fits into the quotas, where all of it does not."""
-    for part in (DeviceChange(hardware_version=news.hardware_version), DeviceChange(software=news.software)):
+async def _one_by_one(call: Call, device: Device, change: DeviceChange) -> Device:
+    """Write the part of a change that fits into the quotas, where all of it does not."""
+    for part in (DeviceChange(hardware_version=change.hardware_version), DeviceChange(software=change.software)):
         device = await _within_quota(call, device, part) or device
     return device
 
 
-async def _within_quota(call: Call, device: Device, news: DeviceChange) -> Device | None:
+async def _within_quota(call: Call, device: Device, change: DeviceChange) -> Device | None:
     """The changed device; None, and nothing is created, where a version would exceed its quota."""
     try:
-        return await devices.change(call, device, news)
+        return await devices.change(call, device, change)
     except Fault as fault:
         if fault.code != "quota_exceeded":
             raise
     return None
 
 
-def _news(device: Device, report: Report) -> DeviceChange | None:
+def _change(device: Device, report: Report) -> DeviceChange | None:
     """What a report says that is not known of its device yet; nearly always nothing."""
     hardware = report.hardware if device.hardware_version is None and report.hardware else UNSET
     software: Any = UNSET
@@ -260,7 +260,7 @@ def _software(type: str | None, version: str, build: str | None) -> Document:
     return documents.of({name: text for name, text in members.items() if text}, "software")
 
 
-async def _record(call: Call, device: Device, report: Report) -> None:
+async def _note_reboot(call: Call, device: Device, report: Report) -> None:
     reboot = report.reboot
     assert reboot is not None
     members = {
@@ -286,7 +286,7 @@ def _partial(box: Mailbox) -> Partial | None:
     return None if box.partial is None else msgspec.json.decode(box.partial, type=Partial)
 
 
-async def _keep(call: Call, device: Device, before: int, sent: Sequence[bytes]) -> None:
+async def _keep_chunks(call: Call, device: Device, before: int, sent: Sequence[bytes]) -> None:
     """Keep the last few chunks as they came, each in the place of the one that is oldest."""
     numbered = [(number, chunk) for number, chunk in enumerate(sent, before) if len(chunk) <= limits.MAX_KEPT_CHUNK]
     for number, chunk in numbered[-limits.KEPT_CHUNKS :]:

@@ -6,10 +6,8 @@ from fleetroll.core.faults import Fault, Kind, brief, conflict
 from fleetroll.core.model import DEFAULT_COHORT, Cohort, Instant
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator
-from fleetroll.service.named import Edit, Named, Noun, devices_have
+from fleetroll.service.named import Edit, Named, Noun, devices_have, random_slug
 from fleetroll.service.operations import Call, Effect, operation
-
-_MADE_SLUG = 8
 
 
 async def _require_unused(call: Call, cohort: Cohort) -> None:
@@ -50,7 +48,7 @@ async def require(call: Call, slug: str | None) -> None:
 @operation(Action.COHORTS_WRITE, Effect.WRITE)
 async def create(call: Call, new: Cohort) -> Counted:
     """A cohort without a slug is given one."""
-    slug = new.slug or call.services.random_text(_MADE_SLUG).lower()
+    slug = new.slug or random_slug(call)
     return Counted(await noun.insert(call, structs.replace(new, slug=slug)), 0)
 
 

@@ -40,7 +40,7 @@ CREATED = "device.created"
 DELETED = "device.deleted"
 DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"
-_BESIDE = 256  # bytes of a device besides its documents, tags and owners
+_OTHER_MEMBERS = 256  # bytes of a device besides its documents, tags and owners
 _new_members = attrgetter(*NewDevice.__struct_fields__[1:])
 _DEFAULTS = NewDevice.__struct_defaults__
 
@@ -142,7 +142,7 @@ def weight(device: Device) -> int:
     """About how many bytes a device has: its documents, its tags and owners, and the rest."""
     slot = 0 if device.identity is None else len(device.identity)
     documents = len(device.metadata) + len(device.config) + len(device.schema) + len(device.extras) + slot
-    return _BESIDE + documents + length_of_names(device.tags, device.owners)
+    return _OTHER_MEMBERS + documents + length_of_names(device.tags, device.owners)
 
 
 def length_of_names(tags: tuple[str, ...], owners: tuple[str, ...]) -> int:

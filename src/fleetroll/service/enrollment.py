@@ -8,10 +8,9 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from fleetroll.core import dms as labels
 from fleetroll.core import limits, names
 from fleetroll.core.certificates import Authority, Certificate, Reason, SignedList
-from fleetroll.core.dms import Dms, Proof, Registration, Renewal
+from fleetroll.core.dms import Dms, Proof, Registration, Renewal, parse_label
 from fleetroll.core.faults import Fault, Kind, not_found
 from fleetroll.core.identity import Occasion, slot_of
 from fleetroll.core.lifecycle import Status
@@ -137,7 +136,7 @@ async def renew(call: Call, wanted: EnrollmentRequest) -> EnrollmentReply:
     return _reply(call, await call.services.store.write(work))
 
 
-# --- who may -----------------------------------------------------------------------------------------------------
+# --- admission -------------------------------------------------------------------------------------------------------
 
 
 async def _admit(call: Call, dms: Dms, peer: Peer, request: Request) -> None:
@@ -145,7 +144,7 @@ async def _admit(call: Call, dms: Dms, peer: Peer, request: Request) -> None:
     admission = dms.settings.admission
     if admission.proof is Proof.NONE:
         return
-    shown = await _shown(call, peer, admission.authorities, admission.levels)
+    shown = await _client_certificate(call, peer, admission.authorities, admission.levels)
     if shown.common_name != request.subject.common_name and await _is_ours(call, dms, shown):
         raise _refused("foreign_subject", "The certificate of one device cannot be used to enrol another.")
     if not admission.allow_expired and not shown.not_before <= call.at < shown.not_after:
@@ -153,7 +152,9 @@ async def _admit(call: Call, dms: Dms, peer: Peer, request: Request) -> None:
     await _require_unrevoked(call, shown)
 
 
-class _Shown(Struct, frozen=True):
+class _ClientCertificate(Struct, frozen=True):
+    """A client certificate in DER, and what it says. `authority` is the one that has issued it."""
+
     certificate: bytes
     authority: str
     serial: str
@@ -162,11 +163,10 @@ class _Shown(Struct, frozen=True):
     not_after: int
 
 
-async def _shown(call: Call, peer: Peer, trusted: Iterable[str], levels: int | None = 1) -> _Shown:
-    """What the client certificate says, once an authority that the DMS trusts has vouched for it.
-
-    `authority` is the one that has issued it.
-    """
+async def _client_certificate(
+    call: Call, peer: Peer, trusted: Iterable[str], levels: int | None = 1
+) -> _ClientCertificate:
+    """The client certificate, which an authority that the DMS trusts has vouched for. Raises Fault unauthenticated."""
     pki = call.services.pki
     if peer.certificate is None:
         raise _unproven("A client certificate is required.")
@@ -177,7 +177,8 @@ async def _shown(call: Call, peer: Peer, trusted: Iterable[str], levels: int | N
     issuer = await _issuer(call, peer.certificate, await _authorities(call, trusted), levels)
     if issuer is None:
         raise _unproven("The client certificate is not from an authority that this DMS trusts.")
-    return _Shown(peer.certificate, issuer.name, info.serial, info.subject.common_name, info.not_before, info.not_after)
+    subject = info.subject.common_name
+    return _ClientCertificate(peer.certificate, issuer.name, info.serial, subject, info.not_before, info.not_after)
 
 
 async def _issuer(call: Call, shown: bytes, trusted: list[Authority], levels: int | None) -> Authority | None:
@@ -195,13 +196,13 @@ async def _issuer(call: Call, shown: bytes, trusted: list[Authority], levels: in
     return None
 
 
-async def _is_ours(call: Call, dms: Dms, shown: _Shown) -> bool:
+async def _is_ours(call: Call, dms: Dms, shown: _ClientCertificate) -> bool:
     """Whether the authority of the DMS has issued it: by its key, as the same authority may have another record."""
     own = await authorities.noun.find(call, dms.settings.authority)
     return call.services.pki.is_issued_by(shown.certificate, own.certificate)
 
 
-async def _require_unrevoked(call: Call, shown: _Shown) -> None:
+async def _require_unrevoked(call: Call, shown: _ClientCertificate) -> None:
     """Raises Fault unauthenticated if this very certificate is revoked: another one may have the same number.
 
     Revocations of all organizations count: the authority may be another's, and trusted here by its certificate.
@@ -219,13 +220,13 @@ async def _registered(call: Call, dms: Dms, request: Request) -> Device | None:
         if dms.settings.registration is not Registration.JITP:
             raise _refused("not_registered", "device not preregistered")
         return None
-    _require_its_own(dms, device)
+    _require_enrollable(dms, device)
     if device.identity is not None and not dms.settings.replaceable:
         raise _refused("enrolled_already", "forbiddenNewEnrollment: the device has an identity, and may only renew it")
     return device
 
 
-def _require_its_own(dms: Dms, device: Device) -> None:
+def _require_enrollable(dms: Dms, device: Device) -> None:
     """Raises Fault forbidden for a device that is out of service, or another DMS's."""
     if device.status is Status.DECOMMISSIONED:
         raise _refused("decommissioned", "The device is decommissioned and can neither enrol nor renew.")
@@ -242,15 +243,15 @@ async def _register(call: Call, dms: Dms, ident: str) -> Device:
 async def _renewable(call: Call, dms: Dms, peer: Peer, request: Request) -> tuple[Device, Certificate]:
     """The device that may renew, and its active certificate. Raises Fault."""
     renewal = dms.settings.renewal
-    shown = await _shown(call, peer, (dms.settings.authority, *renewal.authorities))
+    shown = await _client_certificate(call, peer, (dms.settings.authority, *renewal.authorities))
     if shown.common_name != request.subject.common_name:
         raise _refused("foreign_subject", "The request and the client certificate name different devices.")
     device = await call.records.devices.get(call.org, request.subject.common_name)
     if device is None:
         raise not_found("device", request.subject.common_name)
-    _require_its_own(dms, device)
+    _require_enrollable(dms, device)
     present = await _present(call, device, dms, shown)
-    _require_time(call, renewal, present, shown)
+    _require_renewal_time(call, renewal, present, shown)
     if call.services.pki.describe(present.der).subject.encoded != request.subject.encoded:
         raise _refused(
             "foreign_subject", "invalid RawSubject bytes: the subject is not that of the present certificate"
@@ -258,7 +259,7 @@ async def _renewable(call: Call, dms: Dms, peer: Peer, request: Request) -> tupl
     return device, present
 
 
-async def _present(call: Call, device: Device, dms: Dms, shown: _Shown) -> Certificate:
+async def _present(call: Call, device: Device, dms: Dms, shown: _ClientCertificate) -> Certificate:
     """The active certificate of the device, which has shown that or an earlier one, or another authority's.
 
     An earlier one is good until it is revoked: a device may never have received the reply with the present one.
@@ -274,18 +275,19 @@ async def _present(call: Call, device: Device, dms: Dms, shown: _Shown) -> Certi
             raise _unproven("The client certificate is not valid yet.")
         await _require_unrevoked(call, shown)
     elif shown.certificate != present.der:
-        await _require_own(call, shown, device)
+        await _require_issued_to(call, shown, device)
     return present
 
 
-async def _require_own(call: Call, shown: _Shown, device: Device) -> None:
+async def _require_issued_to(call: Call, shown: _ClientCertificate, device: Device) -> None:
+    """Raises Fault unauthenticated for another device's certificate, and for a revoked one."""
     await _require_unrevoked(call, shown)
     found = await call.records.certificates.get(call.org, shown.serial)
     if found is None or found.der != shown.certificate or found.device != device.id:
         raise _unproven("The client certificate was not issued to this device.")
 
 
-def _require_time(call: Call, renewal: Renewal, present: Certificate, shown: _Shown) -> None:
+def _require_renewal_time(call: Call, renewal: Renewal, present: Certificate, shown: _ClientCertificate) -> None:
     ends = min(present.not_after, shown.not_after)
     if call.at >= ends and not renewal.allow_expired:
         raise _unproven("The certificate has expired, and this DMS does not renew expired certificates.")
@@ -293,7 +295,7 @@ def _require_time(call: Call, renewal: Renewal, present: Certificate, shown: _Sh
         raise _refused("too_early", "invalid reenroll window: it is too early to renew")
 
 
-# --- what they get -----------------------------------------------------------------------------------------------
+# --- issuing ---------------------------------------------------------------------------------------------------------
 
 
 async def _issue(call: Call, dms: Dms, device: Device, request: Request) -> Certificate:
@@ -324,7 +326,7 @@ def _reply(call: Call, certificate: Certificate, key: bytes | None = None) -> En
 
 
 async def _dms(call: Call, label: str) -> Dms:
-    _, name = labels.parse_label(label)
+    _, name = parse_label(label)
     found = await call.records.dms.get(call.org, name)
     if found is None:
         raise not_found("dms", name)

@@ -22,8 +22,8 @@ from fleetroll.store.port import Records
 T = TypeVar("T")
 _EXPORT_PAGE = 1_000
 _FIRST_BATCH, _GROWTH = 10, 10
-_MEMBERS = 256  # bytes of a device in a reply besides its documents and its identifier
-_text = msgspec.json.Encoder().encode
+_OTHER_MEMBERS = 256  # bytes of a device in a reply besides its documents and its identifier
+_encode = msgspec.json.Encoder().encode
 
 
 class Outcome(enum.Enum):
@@ -84,6 +84,13 @@ class Found(Struct, frozen=True):
     truncated: bool
 
 
+class Replacement(Struct, frozen=True):
+    """The whole new metadata of a device."""
+
+    ident: str
+    metadata: Document
+
+
 class Replaced(Struct, frozen=True):
     """A device whose metadata was replaced, or None where none has that identifier."""
 
@@ -92,18 +99,18 @@ class Replaced(Struct, frozen=True):
 
 
 @operation(Action.DEVICES_WRITE, Effect.BULK)
-async def replace_metadata(call: Call, wanted: Sequence[tuple[str, Document]]) -> list[Replaced]:
+async def replace_metadata(call: Call, wanted: Sequence[Replacement]) -> list[Replaced]:
     """Replace the metadata of devices as a whole, in the order given: all of those that exist, or none.
 
     A device is written, and dated, even where nothing differs: this tells whoever syncs that it was seen.
     """
-    known = await call.records.devices.by_idents(call.org, [ident for ident, _ in wanted])
+    known = await call.records.devices.by_idents(call.org, [one.ident for one in wanted])
     results = []
-    for ident, metadata in wanted:
-        key = identity_key(ident)
+    for one in wanted:
+        key = identity_key(one.ident)
         if device := known.get(key):
-            known[key] = device = await _replaced(call, device, metadata)
-        results.append(Replaced(ident, device))
+            known[key] = device = await _replaced(call, device, one.metadata)
+        results.append(Replaced(one.ident, device))
     return results
 
 
@@ -147,7 +154,7 @@ async def newest(call: Call, wanted: Newest) -> Found:
     while True:
         page = await call.records.devices.page(call.org, None, Sort("id", descending=True), Page(_EXPORT_PAGE, after))
         for device in page:
-            room -= _MEMBERS + len(device.schema) + len(device.config) + len(_text(device.ident))
+            room -= _OTHER_MEMBERS + len(device.schema) + len(device.config) + len(_encode(device.ident))
             if room < 0:
                 return Found(call.org, found, truncated=True)
             found.append(device)
@@ -162,7 +169,7 @@ async def update(call: Call, wanted: BulkUpdate) -> AsyncIterator[list[Result]]:
         now = await devices.change(inner, device, wanted.edit(device))
         return Outcome.UNCHANGED if now is device else Outcome.UPDATED
 
-    return _change_each(call, wanted.filter, change, wanted.dry_run)
+    return _change_each(call, wanted.filter, change, dry_run=wanted.dry_run)
 
 
 @operation(Action.DEVICES_DELETE, Effect.BATCHES)
@@ -171,7 +178,7 @@ async def delete(call: Call, wanted: BulkDelete) -> AsyncIterator[list[Result]]:
         await devices.remove(inner, device)
         return Outcome.DELETED
 
-    return _change_each(call, wanted.filter, change, wanted.dry_run, removes=True)
+    return _change_each(call, wanted.filter, change, dry_run=wanted.dry_run, removes=True)
 
 
 async def _walk(call: Call, filter: Filter | None) -> AsyncIterator[list[Device]]:
@@ -192,7 +199,7 @@ def _next_size(found: Sequence[Device]) -> int:
 
 
 async def _change_each(
-    call: Call, filter: Filter | None, change: _Change, dry_run: bool, *, removes: bool = False
+    call: Call, filter: Filter | None, change: _Change, *, dry_run: bool, removes: bool = False
 ) -> AsyncIterator[list[Result]]:
     exact = canonical(filter) if filter is not None else None
     async for batch in _walk(call, filter):
@@ -202,7 +209,7 @@ async def _change_each(
             found = [await _apply(inner, device, exact, change) for device in batch]
             return [result for result in found if result]
 
-        results = await transact(call, work, dry_run, relieves=removes)
+        results = await transact(call, work, dry_run=dry_run, relieves=removes)
         if removes:
             await call.services.bus.settle()
         yield results
@@ -229,7 +236,7 @@ class _DryRun(Exception):
         self.results = results
 
 
-async def transact(call: Call, work: Callable[[Records], Awaitable[T]], dry_run: bool, *, relieves: bool = False) -> T:
+async def transact(call: Call, work: Callable[[Records], Awaitable[T]], *, dry_run: bool, relieves: bool = False) -> T:
     """The result of a transaction; with `dry_run` it is rolled back, and the result is what it would have been."""
 
     async def rehearse(records: Records) -> T:

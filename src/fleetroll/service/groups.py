@@ -45,6 +45,13 @@ class Listing(Struct, frozen=True):
         return None if passed or (self.filter and not matches(self.filter, read)) else key
 
 
+class Members(Struct, frozen=True):
+    """A page of the devices of a group, narrowed by the listing's own filter. `group` is its name or its UUID."""
+
+    group: str
+    listing: devices.Listing
+
+
 class Edit(Struct, frozen=True):
     """Members to replace in the group with that UUID; a `parent` that is None stays as it is."""
 
@@ -95,10 +102,8 @@ async def _find(call: Call, uid: str) -> Group:
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
-async def members(call: Call, wanted: tuple[str, devices.Listing]) -> devices.Devices:
-    """A page of the group's devices, narrowed by the listing's own filter."""
-    name, listing = wanted
-    return await _members(call, await noun.find(call, name), listing)
+async def members(call: Call, wanted: Members) -> devices.Devices:
+    return await _members(call, await noun.find(call, wanted.group), wanted.listing)
 
 
 async def _members(call: Call, group: Group, listing: devices.Listing) -> devices.Devices:
@@ -151,9 +156,8 @@ async def remove(call: Call, uid: str) -> None:
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
-async def members_of(call: Call, wanted: tuple[str, devices.Listing]) -> devices.Devices:
-    uid, listing = wanted
-    return await _members(call, await _find(call, uid), listing)
+async def members_of(call: Call, wanted: Members) -> devices.Devices:
+    return await _members(call, await _find(call, wanted.group), wanted.listing)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)

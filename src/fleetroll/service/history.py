@@ -19,8 +19,8 @@ from fleetroll.service.devices import find_by_id
 from fleetroll.service.operations import Call, Effect, operation
 
 _SERIES = 9 * 10**12  # positions of one series: milliseconds of 285 years; all of a thousand series are below 2^53
-_SCANNED = 1_000
-_MOST_COUNTED = 10 * limits.MAX_RANGE
+_PAGE = 1_000
+_MOST_AGGREGATED = 10 * limits.MAX_RANGE
 
 
 class Wanted(Struct, frozen=True):
@@ -158,7 +158,7 @@ def _interval(wanted: Wanted) -> int:
 
 async def _reported(call: Call, devices: Sequence[Device], wanted: Wanted, type: str) -> History:
     if wanted.aggregate is not None or wanted.interval is not None:
-        return History(_counted(await _all_reported(call, devices, wanted, type), wanted), None)
+        return History(_aggregated(await _all_reported(call, devices, wanted, type), wanted), None)
     found: list[Point] = []
     looked_at = 0
     async for first, device, page in _pages(call, devices, wanted, type):
@@ -177,7 +177,7 @@ async def _all_reported(call: Call, devices: Sequence[Device], wanted: Wanted, t
     found: list[Point] = []
     async for _, device, page in _pages(call, devices, wanted, type):
         found += [point for event in page if (point := _point(device, event, wanted)) is not None]
-        if len(found) > _MOST_COUNTED:
+        if len(found) > _MOST_AGGREGATED:
             raise invalid("too_much", "There is too much to count; use a shorter time range.", "start")
     return found
 
@@ -189,7 +189,7 @@ async def _pages(
     series, passed = divmod(wanted.position, _SERIES)
     for index, device in enumerate(devices[series:], series):
         offset = passed if index == series else 0
-        while page := await call.records.timeline.reported(call.org, device.id, type, wanted.span, _SCANNED, offset):
+        while page := await call.records.timeline.reported(call.org, device.id, type, wanted.span, _PAGE, offset):
             yield index * _SERIES + offset, device, page
             offset += len(page)
 
@@ -204,7 +204,7 @@ def _point(device: Device, event: Event, wanted: Wanted) -> Point | None:
     return Point(device, name, event.reported_at, data.get("value"))
 
 
-def _counted(points: Sequence[Point], wanted: Wanted) -> list[Point]:
+def _aggregated(points: Sequence[Point], wanted: Wanted) -> list[Point]:
     """Aggregates of what was said; what is not a number can only be counted."""
     aggregate, span = wanted.aggregate or "count", wanted.span
     interval = _interval(wanted)
@@ -216,11 +216,12 @@ def _counted(points: Sequence[Point], wanted: Wanted) -> list[Point]:
     found = []
     for (_, name, at), group in groups.items():
         numbers = [one.value for one in group if isinstance(one.value, int | float)]
-        value = len(group) if aggregate == "count" else _of(number, at, numbers)
+        value = len(group) if aggregate == "count" else _aggregate(number, at, numbers)
         if value is not None:
             found.append(Point(group[0].device, name, max(at, span.since), value))
     return found
 
 
-def _of(number: Callable[[Bucket], float | None], at: Instant, values: Sequence[float]) -> float | None:
+def _aggregate(number: Callable[[Bucket], float | None], at: Instant, values: Sequence[float]) -> float | None:
+    """None of nothing."""
     return number(readings.bucket(at, values)) if values else None

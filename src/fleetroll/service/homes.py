@@ -36,4 +36,4 @@ class Homes:
         if org is None or number is None or held is None:
             return None
         moved, _ = await self._records.timeline.of_types(org, number, [MOVED], OffsetPage(1))
-        return (held[0], moved[0].at + _CUT_OFF) if moved else None
+        return (held.org, moved[0].at + _CUT_OFF) if moved else None

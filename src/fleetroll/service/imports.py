@@ -97,7 +97,7 @@ async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
 
 async def _store(call: Call, wanted: Import, batch: list[_Candidate]) -> list[Result]:
     async def work(records: Records) -> list[Result]:
-        return await _Loader(call.within(records), wanted.create_only).store(batch)
+        return await _Loader(call.within(records), create_only=wanted.create_only).store(batch)
 
     return await call.services.store.write(work, bulk=True)
 
@@ -120,7 +120,7 @@ class _Rehearsal:
 
         async def work(records: Records) -> _Rehearsed:
             call = self._call.within(records)
-            loader = _Loader(call, self._create_only)
+            loader = _Loader(call, create_only=self._create_only)
             await loader.resume(planned, known.values(), self._made)
             before = await records.usage.of(call.org)
             results = await loader.store(batch)
@@ -157,11 +157,10 @@ def _keys(batch: list[_Candidate]) -> set[str]:
 
 
 async def _batches(arriving: AsyncIterator[list[Row]], store: Store) -> AsyncIterator[list[_Candidate]]:
-    """Rows in batches: the more share a commit, the fewer pages of an index each of them costs, but the longer others
-    wait.
+    """Rows in batches, each for one commit.
 
-    Where rows are large, a batch has fewer. Where they pause, it yields those that it has, and after them an empty
-    batch.
+    The more share a commit, the fewer pages of an index each of them costs, but the longer others wait. Where rows are
+    large, a batch has fewer. Where they pause, it yields those that it has, and after them an empty batch.
     """
     batch: list[_Candidate] = []
     room = limits.BATCH_BYTES
@@ -219,7 +218,7 @@ def _completed(row: Row, put: Put, known: Device | None) -> Put:
 class _Loader:
     """Stores one batch of rows: new devices together, changed ones one by one."""
 
-    def __init__(self, call: Call, create_only: bool) -> None:
+    def __init__(self, call: Call, *, create_only: bool) -> None:
         self._call = call
         self._create_only = create_only
         self._known: dict[str, Device] = {}

@@ -104,8 +104,10 @@ def _for_applications(read: Sequence[_Read], homes: Mapping[int, int]) -> list[M
 
 
 def _shown(message: Message, content: Content, org: int) -> Message:
-    """In the vendor's form. Its clients have sent again and again what they cannot read, and after a thousand of those
-    hear nothing more.
+    """A message in the vendor's form.
+
+    What the vendor's clients cannot read is sent to them again and again, and after a thousand of those they hear
+    nothing more.
     """
     level = message.name if message.family == _LOGS else None
     return structs.replace(message, org=broker_org(org), body=shown(content, message.at, level=level))

@@ -10,8 +10,9 @@ from functools import lru_cache, partial
 
 from msgspec import structs
 
-from fleetroll.core import dms as labels
 from fleetroll.core import limits, tokens
+from fleetroll.core.dms import label as dms_label
+from fleetroll.core.dms import parse_label
 from fleetroll.core.faults import Fault, Kind, invalid, not_found
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Key, KeyKind, Organization, Principal
@@ -102,13 +103,13 @@ class Keyring:
         if not label:
             raise invalid("label_required", "The path must name a DMS, as in /.well-known/est/line-1/cacerts.")
         records = self._store.read
-        path, name = labels.parse_label(label)
+        path, name = parse_label(label)
         org = await records.organizations.child(ABOVE_ROOT, ROOT)
         for slug in path.split(".") if path else ():
             org = await records.organizations.child(org.id, slug) if org else None
         if org is None or await records.dms.get(org.id, name) is None:
             raise not_found("dms", label)
-        return await self._derived(org.id, Role.ENROLLEE, f"dms:{labels.label(path, name)}", None)
+        return await self._derived(org.id, Role.ENROLLEE, f"dms:{dms_label(path, name)}", None)
 
     async def _user(self, user: str, now: int) -> Principal:
         """The caller that has proved to the broker that it has the secret half of this key."""

@@ -19,6 +19,8 @@ from fleetroll.service.timeline import record
 from fleetroll.store import port
 from fleetroll.store.port import R
 
+_SLUG_LENGTH = 8
+
 
 class Named(Struct, frozen=True):
     """One record, by name."""
@@ -163,6 +165,11 @@ class Noun(Generic[R]):
         """What to raise where a name is used already."""
         message = f"This organization already has {spoken(self._noun)} {self.name(new)}."
         return conflict(f"{self._noun}_exists", message, self.label)
+
+
+def random_slug(call: Call) -> str:
+    """A slug for a record that is given none."""
+    return call.services.random_text(_SLUG_LENGTH).lower()
 
 
 async def devices_have(records: port.Records, org: int, filter: Filter) -> bool:

@@ -26,7 +26,7 @@ class Searching(Struct, frozen=True):
     page: OffsetPage
 
 
-class Within(Struct, frozen=True):
+class New(Struct, frozen=True):
     """An owner to make in an organization in reach; None is the caller's. Without a name it has that of the address."""
 
     owner: Owner
@@ -95,7 +95,7 @@ async def by_number(call: Call, number: int) -> Owner:
 
 
 @operation(Action.OWNERS_WRITE, Effect.WRITE)
-async def create_within(call: Call, new: Within) -> Owner:
+async def create_within(call: Call, new: New) -> Owner:
     """Raises Fault conflict `owner_exists`."""
     there = await reach.organization(call, new.organization)
     owner = new.owner
@@ -106,7 +106,7 @@ async def create_within(call: Call, new: Within) -> Owner:
 async def create_with_organization(call: Call, new: Founder) -> Owner:
     """Make an organization below the caller's, and an owner in it."""
     made = await organizations.create_below.run(call, new.organization)
-    return await create_within.run(call, Within(new.owner, made.id))
+    return await create_within.run(call, New(new.owner, made.id))
 
 
 @operation(Action.OWNERS_WRITE, Effect.WRITE)
@@ -120,7 +120,7 @@ async def transfer(call: Call, wanted: Transfer) -> Owner:
     if target.org == owner.org:
         return await owners.noun.rewrite(there, owner, {"role": wanted.role})
     await owners.noun.remove(there, owner)
-    return await create_within.run(target, Within(structs.replace(owner, role=wanted.role)))
+    return await create_within.run(target, New(structs.replace(owner, role=wanted.role)))
 
 
 @operation(Action.OWNERS_WRITE, Effect.WRITE)

@@ -77,8 +77,9 @@ class Call:
         return Call(self.principal, self.services.clock(), self.request, records, self.services)
 
     async def require_organization(self) -> None:
-        """Raises Fault not_found where the organization was deleted since the caller was let in: what is written for it
-        would be lost unseen.
+        """Raises Fault not_found where the organization was deleted since the caller was let in.
+
+        What is written for it would be lost unseen.
         """
         if await self.records.organizations.get(self.org) is None:
             raise not_found("organization", self.principal.org.slug)

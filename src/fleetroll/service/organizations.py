@@ -20,8 +20,9 @@ from fleetroll.service.timeline import record
 from fleetroll.store.port import Records
 
 _MOST_NAMESAKES = 100
-_GOES_ALONG = {"keys", "tags", "hardware_versions", "software_versions"}  # with an organization that is deleted
-_PEOPLE_AND_MAKES = {"owners", "templates"}
+# What is deleted with an organization; its people and templates only by those who delete it by number.
+_DELETED_ALONG = {"keys", "tags", "hardware_versions", "software_versions"}
+_PEOPLE_AND_TEMPLATES = {"owners", "templates"}
 SELF = "self"
 DEFAULT_PROJECT = "default"
 _RESERVED = {SELF, DEFAULT_PROJECT}  # in paths these stand for the organization above
@@ -44,8 +45,9 @@ class Named(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """Members to replace; of the quotas and the profile, those given. None stays as it is; a quota becomes the
-    default.
+    """Members to replace, and of the quotas and the profile those given.
+
+    A member that is None stays as it is; a quota that is None becomes the default.
     """
 
     path: str
@@ -189,7 +191,7 @@ async def _remove(call: Call, found: Organization, along: Collection[str] = ()) 
     if found.id == call.org or found.parent is None:
         raise undeletable()
     used = {noun: count for noun, count in (await call.records.usage.of(found.id)).items() if count}
-    if used.keys() - _GOES_ALONG - {*along}:
+    if used.keys() - _DELETED_ALONG - {*along}:
         raise conflict("organization_not_empty", "The organization is not empty; delete what it has first.", usage=used)
     await _note_for_broker(call.records, found)
     await call.records.organizations.delete(found.id)
@@ -256,4 +258,4 @@ async def _free_slug(call: Call, slug: str) -> str:
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def delete_by_number(call: Call, number: int) -> None:
     """As `delete`, but its people and templates go along."""
-    await _remove(call, (await reach.organization(call, number)).principal.org, _PEOPLE_AND_MAKES)
+    await _remove(call, (await reach.organization(call, number)).principal.org, _PEOPLE_AND_TEMPLATES)

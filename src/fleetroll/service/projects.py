@@ -14,12 +14,12 @@ from fleetroll.core.model import Organization, Principal
 from fleetroll.core.policy import Action, allows
 from fleetroll.core.query import OffsetPage
 from fleetroll.service import organizations
+from fleetroll.service.named import random_slug
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.service.portions import whole
 from fleetroll.service.timeline import record
 
 DEFAULT = organizations.DEFAULT_PROJECT
-_MADE_SLUG = 8
 
 
 class Project(Struct, frozen=True):
@@ -95,7 +95,7 @@ async def page(call: Call, wanted: Listing) -> Projects:
 async def create(call: Call, new: organizations.Described) -> Project:
     if new.slug == DEFAULT:
         raise conflict("organization_exists", "Every organization already has a project named default.", "slug")
-    slug = new.slug or call.services.random_text(_MADE_SLUG).lower()
+    slug = new.slug or random_slug(call)
     made = await organizations.create.run(call, structs.replace(new, slug=slug))
     return await _project(call, made.organization, slug)
 

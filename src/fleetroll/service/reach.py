@@ -71,12 +71,13 @@ async def of_named(call: Call, ident: str, read: Callable[[Device], Awaitable[T]
 
     Raises Fault not_found, also where the device was transferred meanwhile, with all it has.
     """
-    found = await read(await _named(call, ident))
-    await _named(call, ident)
+    found = await read(await named(call, ident))
+    await named(call, ident)
     return found
 
 
-async def _named(call: Call, ident: str) -> Device:
+async def named(call: Call, ident: str) -> Device:
+    """The device of the caller's organization with that identifier. Raises Fault not_found."""
     device = await call.records.devices.get(call.org, ident)
     if device is None:
         raise not_found("device", ident)
@@ -86,7 +87,7 @@ async def _named(call: Call, ident: str) -> Device:
 async def _home(call: Call, number: int) -> Call | None:
     """The call, acting where the device is; None where that is out of reach."""
     held = await call.records.devices.token(number)
-    org = await call.records.organizations.get(held[0]) if held else None
+    org = await call.records.organizations.get(held.org) if held else None
     return None if org is None or call.org not in org.lineage else call.beside(org)
 
 

@@ -17,7 +17,7 @@ from fleetroll.core.software import type_and_version
 from fleetroll.store.port import Records
 
 _IN_MEMORY = 1 << 20
-_LENGTH = 4
+_LENGTH_BYTES = 4
 _FEWEST_SLOTS = 1 << 12
 _encode = msgspec.json.Encoder().encode
 # The decoder does not support a document that may be missing, so the software stands beside the rest.
@@ -53,11 +53,11 @@ class DeviceSpool:
             slot, _ = self._slot_of(key, mark)
             text = _encode((structs.replace(device, software=None), device.software))
             self._file.seek(self._end)
-            self._file.write(len(text).to_bytes(_LENGTH, "big") + text)
+            self._file.write(len(text).to_bytes(_LENGTH_BYTES, "big") + text)
             if not self._marks[slot]:
                 self._kept += 1
             self._marks[slot], self._offsets[slot] = mark, self._end
-            self._end += _LENGTH + len(text)
+            self._end += _LENGTH_BYTES + len(text)
             if 2 * self._kept > len(self._marks):
                 self._grow()
 
@@ -80,7 +80,7 @@ class DeviceSpool:
 
     def _read(self, offset: int) -> NewDevice:
         self._file.seek(offset)
-        device, software = _decode(self._file.read(int.from_bytes(self._file.read(_LENGTH), "big")))
+        device, software = _decode(self._file.read(int.from_bytes(self._file.read(_LENGTH_BYTES), "big")))
         return device if bytes(software) == b"null" else structs.replace(device, software=software)
 
     def _grow(self) -> None:

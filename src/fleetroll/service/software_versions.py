@@ -20,6 +20,13 @@ from fleetroll.service.timeline import record
 _TYPE = ("type",)
 
 
+class Named(Struct, frozen=True):
+    """One version, by its type and itself."""
+
+    type: str
+    version: str
+
+
 class Listing(Struct, frozen=True):
     """A page of versions that follow a type and version."""
 
@@ -118,14 +125,14 @@ def _portions(call: Call, type: str) -> AsyncIterator[list[SoftwareVersion]]:
 
 
 @operation(Action.VERSIONS_WRITE, Effect.WRITE, relieves=True)
-async def delete(call: Call, name: tuple[str, str]) -> None:
-    """Forget one by type and version. Raises Fault not_found, and conflict `software_version_has_devices`."""
-    found = await get.run(call, name)
+async def delete(call: Call, wanted: Named) -> None:
+    """Forget one. Raises Fault not_found, and conflict `software_version_has_devices`."""
+    found = await get.run(call, wanted)
     if await devices_have(call.records, call.org, _of(found)):
         raise conflict("software_version_has_devices", "Devices run this software version; delete it when none does.")
     await call.records.software_versions.delete(call.org, found.id)
     await release(call, "software_versions")
-    await record(call, "software_version.deleted", "software_version", found.id, " ".join(name))
+    await record(call, "software_version.deleted", "software_version", found.id, f"{found.type} {found.version}")
 
 
 def _of(version: SoftwareVersion) -> Filter:
@@ -138,9 +145,9 @@ def _of(version: SoftwareVersion) -> Filter:
 
 
 @operation(Action.VERSIONS_READ, Effect.READ)
-async def get(call: Call, name: tuple[str, str]) -> SoftwareVersion:
-    """One by type and version. Raises Fault not_found."""
-    found = await call.records.software_versions.get(call.org, *name)
+async def get(call: Call, wanted: Named) -> SoftwareVersion:
+    """Raises Fault not_found."""
+    found = await call.records.software_versions.get(call.org, wanted.type, wanted.version)
     if found is None:
-        raise not_found("software_version", name[1])
+        raise not_found("software_version", wanted.version)
     return found

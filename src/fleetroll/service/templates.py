@@ -115,7 +115,8 @@ async def page(call: Call, wanted: Listing) -> Part[Template, str]:
         room -= sum(map(rules.parts, some))
         if room < 0 or len(found) > wanted.limit:
             break
-    return cut(found, wanted.limit if room >= 0 else min(wanted.limit, max(len(found) - 1, 1)), noun.name)
+    limit = wanted.limit if room >= 0 else min(wanted.limit, max(len(found) - 1, 1))
+    return cut(found, limit, noun.name)
 
 
 # --- by number -------------------------------------------------------------------------------------------------------

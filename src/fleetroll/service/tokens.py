@@ -35,9 +35,9 @@ async def issue(call: Call, wanted: Wanted) -> Tokens:
     if wanted.refresh is not None:
         await _use_up(call, wanted.refresh)
     await _make_room(call)
-    lifetime = _within_the_keys(call, limits.ACCESS_TOKEN_LIFETIME)
+    lifetime = _capped_lifetime(call, limits.ACCESS_TOKEN_LIFETIME)
     access = await _make(call, Grant.ACCESS, lifetime)
-    refresh = await _make(call, Grant.REFRESH, _within_the_keys(call, limits.REFRESH_TOKEN_LIFETIME))
+    refresh = await _make(call, Grant.REFRESH, _capped_lifetime(call, limits.REFRESH_TOKEN_LIFETIME))
     await record(call, "key.token_issued", "key", key.id, key.name)
     return Tokens(access, lifetime, refresh)
 
@@ -47,12 +47,12 @@ async def visit(call: Call, _: None) -> str:
     """An access token alone, for a caller who shows its key to the broker and would ask something over HTTP."""
     key = call.principal.key
     await _make_room(call)
-    access = await _make(call, Grant.ACCESS, _within_the_keys(call, limits.ACCESS_TOKEN_LIFETIME))
+    access = await _make(call, Grant.ACCESS, _capped_lifetime(call, limits.ACCESS_TOKEN_LIFETIME))
     await record(call, "key.token_issued", "key", key.id, key.name)
     return access
 
 
-def _within_the_keys(call: Call, lifetime: int) -> int:
+def _capped_lifetime(call: Call, lifetime: int) -> int:
     """A lifetime in whole seconds, and no longer than that of the key."""
     until = call.principal.key.expires_at
     return lifetime if until is None else min(lifetime, (until - call.at) // SECOND)

@@ -31,6 +31,13 @@ class Listing(Struct, frozen=True):
     limit: int
 
 
+class OfCohort(Struct, frozen=True):
+    """A page of the devices of a cohort."""
+
+    cohort: str
+    listing: Listing
+
+
 class Views(Struct, frozen=True):
     """One page, and how many devices the list has."""
 
@@ -53,11 +60,11 @@ async def page(call: Call, wanted: Listing) -> Views:
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
-async def within(call: Call, wanted: tuple[str, Listing]) -> Views:
+async def within(call: Call, wanted: OfCohort) -> Views:
     """A page of a cohort's devices. Raises Fault not_found for a cohort that is not there."""
-    slug, listing = wanted
-    await cohorts.noun.find(call, slug)
-    return await page.run(call, structs.replace(listing, filter=every(listing.filter, cohorts.within(slug))))
+    await cohorts.noun.find(call, wanted.cohort)
+    both = every(wanted.listing.filter, cohorts.within(wanted.cohort))
+    return await page.run(call, structs.replace(wanted.listing, filter=both))
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)

@@ -64,7 +64,7 @@ async def copy(source: Path, url: str, progress: Callable[[str, int, int], None]
     with contextlib.closing(_opened(source)) as old:
         async with postgres_schema.administered(url) as session:
             await _prepare(session)
-            tables = [await _table(session, old, name) for name in _names(old)]
+            tables = [await _table(session, old, name) for name in _table_names(old)]
             for table in tables:
                 await _copy_table(session, old, table, progress)
             done = [await _compare(session, old, table) for table in tables]
@@ -97,7 +97,7 @@ async def _prepare(session: Session) -> None:
     await postgres_schema.migrate(session)
 
 
-def _names(old: apsw.Connection) -> list[str]:
+def _table_names(old: apsw.Connection) -> list[str]:
     found: Any = old.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
     return [name for (name,) in found if not name.startswith(_LEFT_OUT)]
 
@@ -151,11 +151,11 @@ def _pages(old: apsw.Connection, table: _Table, last: list[Any] | None) -> Itera
         last = table.key_of(rows[-1])
 
 
-# --- that it is the same ---------------------------------------------------------------------------------------------
+# --- comparison ------------------------------------------------------------------------------------------------------
 
 
 async def _compare(session: Session, old: apsw.Connection, table: _Table) -> Copied:
-    ours, theirs = _Sum(), _Sum()
+    ours, theirs = _Checksum(), _Checksum()
     for rows in _pages(old, table, None):
         ours.add(map(table.converted, rows))
     async for rows in _read_back(session, table):
@@ -168,7 +168,7 @@ async def _compare(session: Session, old: apsw.Connection, table: _Table) -> Cop
     return Copied(table.name, ours.rows, ours.checksum)
 
 
-class _Sum:
+class _Checksum:
     """A count and a checksum of rows in their order."""
 
     def __init__(self) -> None:
@@ -212,39 +212,39 @@ async def _finish(session: Session, old: apsw.Connection) -> None:
     await session.command("ANALYZE")
 
 
-# --- the other way ---------------------------------------------------------------------------------------------------
+# --- from PostgreSQL to SQLite ---------------------------------------------------------------------------------------
 
 
 async def save(session: Session, target: Path) -> None:
     """Write a PostgreSQL registry as of one moment to a SQLite file that must not exist, readable by its owner only."""
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    with contextlib.closing(apsw.Connection(str(target))) as new, sqlite.filling(target):
+    with contextlib.closing(apsw.Connection(str(target))) as new, sqlite.reporting_no_room(target):
         new.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")  # a copy that is cut short is nothing
-        sqlite.furnish(new)
+        sqlite.create_schema(new)
         async with session.connection.transaction(isolation="repeatable_read", readonly=True):
-            for name in _names(new):
+            for name in _table_names(new):
                 await _save_table(session, new, await _table(session, new, name))
-            for name in _numbered(new):
+            for name in _tables_with_sequences(new):
                 rows = await session.fetch(f"SELECT last_value, is_called FROM {name}_id_seq", {})
                 given = rows[0][0] * rows[0][1]  # a sequence that was never asked says 1, and that it was not called
-                await _within(new, "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", [(name, given)])
-        await _within(new, "INSERT INTO device_search (rowid, search) SELECT id, search FROM device", [()])
+                await _execute_many(new, "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", [(name, given)])
+        await _execute_many(new, "INSERT INTO device_search (rowid, search) SELECT id, search FROM device", [()])
 
 
 async def _save_table(session: Session, new: apsw.Connection, table: _Table) -> None:
     text = f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({', '.join('?' * len(table.columns))})"
     async for rows in _read_back(session, table):
-        await _within(new, text, [tuple(row) for row in rows])
+        await _execute_many(new, text, [tuple(row) for row in rows])
     # What was given is told by the other side's sequences, which also know of rows that are gone.
-    await _within(new, "DELETE FROM sqlite_sequence WHERE name = ?", [(table.name,)])
+    await _execute_many(new, "DELETE FROM sqlite_sequence WHERE name = ?", [(table.name,)])
 
 
-def _numbered(new: apsw.Connection) -> list[str]:
+def _tables_with_sequences(new: apsw.Connection) -> list[str]:
     found: Any = new.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'")
     return [str(name) for (name,) in found]
 
 
-async def _within(new: apsw.Connection, text: str, rows: list[tuple[Any, ...]]) -> None:
+async def _execute_many(new: apsw.Connection, text: str, rows: list[tuple[Any, ...]]) -> None:
     """Run a statement for each of the rows in one transaction, away from the event loop."""
 
     def run() -> None:

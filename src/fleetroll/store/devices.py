@@ -14,16 +14,16 @@ from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDev
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Slice, Sort, every
 from fleetroll.core.software import type_and_version
-from fleetroll.store import change, lists, rows, select
+from fleetroll.store import device_update, lists, rows, select
 from fleetroll.store.connection import Connection, Query, Row, count_by
 from fleetroll.store.known_devices import KnownDevices
 from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.planning import Planner
-from fleetroll.store.port import Draft
+from fleetroll.store.port import Draft, TokenOwner
 from fleetroll.store.statements import SQL
 from fleetroll.store.syntax import Syntax
 
-_Likeness: TypeAlias = tuple[int, str, str, str, str]
+_TallyKey: TypeAlias = tuple[int, str, str, str, str]
 
 
 class Devices:
@@ -51,9 +51,9 @@ class Devices:
         values = {"org": org, "since": since, "limit": limit}
         return [rows.device(row) for row in await self._connection.all(SQL["device_activated"], values)]
 
-    async def token(self, device: int) -> tuple[int, int, Status] | None:
+    async def token(self, device: int) -> TokenOwner | None:
         row = await self._connection.one(SQL["device_token"], {"device": device})
-        return (row[0], row[1], Status(row[2])) if row else None
+        return TokenOwner(row[0], row[1], Status(row[2])) if row else None
 
     async def insert(self, org: int, new: NewDevice, at: Instant) -> Device | None:
         values: dict[str, Any] = dict(zip(rows.DECIDED, rows.decided(new), strict=True))
@@ -64,7 +64,7 @@ class Devices:
         await self._connection.index([(org, number, None, values["search"])])
         await self._link(org, number, new.tags, new.owners)
         device = _inserted(org, number, new, at)
-        await self._recount(None, device)
+        await self._update_tallies(None, device)
         return device
 
     async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
@@ -86,7 +86,7 @@ class Devices:
         for table, links in (("device_tag", _tagged(inserted)), ("device_owner", owners)):
             if links:
                 await self._connection.load(table, links)
-        await self._add(Counter(map(_likeness, inserted)))
+        await self._add_to_tallies(Counter(map(_tally_key, inserted)))
         return inserted
 
     async def replace(self, was: Device, now: Device) -> bool:
@@ -96,14 +96,16 @@ class Devices:
             if present is None or present.revision != was.revision:
                 return False
             raise conflict("ident_taken", "Another device already has this identifier.", "ident")
-        if not await self._connection.changed(change.statement(changed), _replaced(was, now, indexed=bool(changed))):
+        if not await self._connection.changed(
+            device_update.statement(changed), _replaced(was, now, indexed=bool(changed))
+        ):
             return False
         if "ident" in changed or "name" in changed:
             await self._connection.index([(was.org, was.id, _searched(was), _searched(now))])
         if was.tags != now.tags or was.owners != now.owners:
             await self._unlink(was.org, was.id, _missing(was.tags, now.tags), _missing(was.owners, now.owners))
             await self._link(was.org, was.id, _missing(now.tags, was.tags), _missing(now.owners, was.owners))
-        await self._recount(was, now)
+        await self._update_tallies(was, now)
         return True
 
     async def delete(self, was: Device) -> bool:
@@ -112,7 +114,7 @@ class Devices:
             return False
         await self._connection.index([(was.org, was.id, _searched(was), None)])
         await self._unlink(was.org, was.id, was.tags, was.owners)
-        await self._recount(was, None)
+        await self._update_tallies(was, None)
         return True
 
     async def move(self, was: Device, now: Device) -> bool:
@@ -134,7 +136,7 @@ class Devices:
         await self._connection.index([(was.org, was.id, text, None), (now.org, now.id, None, text)])
         await self._unlink(was.org, was.id, was.tags, was.owners)
         await self._link(now.org, now.id, now.tags, now.owners)
-        await self._recount(was, now)
+        await self._update_tallies(was, now)
         return True
 
     async def due(self, at: Instant, limit: int) -> list[Device]:
@@ -157,7 +159,7 @@ class Devices:
         }
         if not await self._connection.changed(SQL["device_age"], values):
             return False
-        await self._recount(was, structs.replace(was, status=now.status))
+        await self._update_tallies(was, structs.replace(was, status=now.status))
         return True
 
     async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
@@ -213,13 +215,13 @@ class Devices:
     async def count(self, org: int, filter: Filter | None) -> int:
         text = select.searched(filter)
         if self._syntax.match_counts is not None and text is not None:
-            return await self._having(self._syntax.match_counts, org, text)
+            return await self._count_matches(self._syntax.match_counts, org, text)
         query = select.count_seen(self._syntax, org, filter)
         if query is None:
             query = select.count(self._syntax, org, filter, await self._planner.count(org, filter))
         return await count_by(self._connection, query)
 
-    async def _having(self, known: MatchCounts, org: int, text: str) -> int:
+    async def _count_matches(self, known: MatchCounts, org: int, text: str) -> int:
         """How many devices have a text: in step with what this connection sees."""
         version = await count_by(self._connection, select.versioned())
         devices = known.get(org, text, version)
@@ -255,18 +257,18 @@ class Devices:
         values = {"org": org, "after": after, "limit": limit}
         return [tag for (tag,) in await self._connection.all(SQL["device_tags"], values)]
 
-    async def _recount(self, was: Device | None, now: Device | None) -> None:
+    async def _update_tallies(self, was: Device | None, now: Device | None) -> None:
         """Keep the tallies in step with a device that comes, goes or changes."""
-        if was and now and _counted(was) == _counted(now):
+        if was and now and _tallied(was) == _tallied(now):
             return
-        before, after = was and _likeness(was), now and _likeness(now)
+        before, after = was and _tally_key(was), now and _tally_key(now)
         if after:
-            await self._add({after: 1})
+            await self._add_to_tallies({after: 1})
         if before:
-            await self._add({before: -1})
+            await self._add_to_tallies({before: -1})
             await self._connection.many(SQL["device_tally_clear"], [_tally_values(before)])
 
-    async def _add(self, counted: Mapping[_Likeness, int]) -> None:
+    async def _add_to_tallies(self, counted: Mapping[_TallyKey, int]) -> None:
         values = [{**_tally_values(one), "devices": devices} for one, devices in sorted(counted.items())]
         await self._connection.many(SQL["device_tally_add"], values)
 
@@ -290,11 +292,11 @@ class Devices:
 
 _NEW = Status.NO_IDENTITY.value
 _SEARCH = rows.DECIDED.index("search")
-_indexed = attrgetter(*change.INDEXED)
-_counted = attrgetter("org", "status", "cohort", "hardware_version", "software")
+_indexed = attrgetter(*device_update.INDEXED)
+_tallied = attrgetter("org", "status", "cohort", "hardware_version", "software")
 
 
-def _likeness(device: Device) -> _Likeness:
+def _tally_key(device: Device) -> _TallyKey:
     """What a device is counted by."""
     software = type_and_version(device.software)
     return (
@@ -306,8 +308,8 @@ def _likeness(device: Device) -> _Likeness:
     )
 
 
-def _tally_values(likeness: _Likeness) -> dict[str, Any]:
-    return dict(zip(("org", *select.TALLIED), likeness, strict=True))
+def _tally_values(key: _TallyKey) -> dict[str, Any]:
+    return dict(zip(("org", *select.TALLIED), key, strict=True))
 
 
 _COUNTED = ("status", "kind", "cohort")
@@ -367,7 +369,7 @@ def _changed(was: Device, now: Device) -> tuple[str, ...]:
     before, after = _indexed(was), _indexed(now)
     if before == after:
         return ()
-    return tuple(name for name, one, other in zip(change.INDEXED, before, after, strict=True) if one != other)
+    return tuple(name for name, one, other in zip(device_update.INDEXED, before, after, strict=True) if one != other)
 
 
 def _replaced(was: Device, now: Device, *, indexed: bool) -> dict[str, Any]:

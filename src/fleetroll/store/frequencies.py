@@ -5,7 +5,7 @@ import time
 from fleetroll.core.query import Comparison
 
 MOST = 10_000  # devices that are counted; what has more is frequent
-_SECONDS = 60.0
+_REMEMBERED_SECONDS = 60.0
 _MOST_KEPT = 10_000
 
 
@@ -22,4 +22,4 @@ class Frequencies:
     def put(self, org: int, part: Comparison, devices: int) -> None:
         if len(self._found) >= _MOST_KEPT:
             self._found.clear()
-        self._found[org, part] = devices, time.monotonic() + _SECONDS
+        self._found[org, part] = devices, time.monotonic() + _REMEMBERED_SECONDS

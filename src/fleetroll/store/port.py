@@ -216,6 +216,14 @@ class Draft(Struct, frozen=True, gc=False):
     row: Any
 
 
+class TokenOwner(NamedTuple):
+    """What a device's token is verified by: where the device is, which version is good, and the device's status."""
+
+    org: int
+    token_version: int
+    status: Status
+
+
 class Devices(Protocol):
     async def get(self, org: int, ident: str) -> Device | None:
         """By identifier, equal in NFC form."""
@@ -225,8 +233,8 @@ class Devices(Protocol):
     async def activated(self, org: int, since: Instant, limit: int) -> list[Device]:
         """Devices that were activated then or later, the newest first; at the same time, the higher number first."""
 
-    async def token(self, device: int) -> tuple[int, int, Status] | None:
-        """The organization, token version and status of a device, across all organizations: it proves who it is."""
+    async def token(self, device: int) -> TokenOwner | None:
+        """Across all organizations: a device's token proves who it is."""
 
     async def by_idents(self, org: int, idents: Collection[str]) -> dict[str, Device]:
         """The devices there are among `idents`, by `names.identity_key` of their identifier."""
@@ -558,9 +566,10 @@ class Presence(Protocol):
     async def reporters(self, org: int, devices: Collection[int]) -> dict[int, Reporter]: ...
 
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
-        """A broker passed on what devices sent: they are connected, were last seen then or later, and are activated, if
-        they were not before. A known time that is more than `limits.CLOCK_LEEWAY` ahead comes from a wrong clock and is
-        replaced.
+        """A broker passed on what devices sent.
+
+        They are connected, were last seen then or later, and are activated, if they were not before. A known time that
+        is more than `limits.CLOCK_LEEWAY` ahead comes from a wrong clock and is replaced.
         """
 
     async def heard_again(self, org: int, devices: Collection[int], at: Instant) -> None:
@@ -591,8 +600,9 @@ class Presence(Protocol):
         """The known connections of all organizations, by organization, device and name."""
 
     async def quiet(self, span: Span, limit: int) -> list[DeviceRef]:
-        """Devices of all organizations that are connected by traffic alone and were last seen within that time, the
-        longest quiet first.
+        """Devices of all organizations that are connected by traffic alone and were last seen within that time.
+
+        The longest quiet come first.
         """
 
     async def leave(self, org: int, device: int, known: KnownAs) -> bool:

@@ -20,7 +20,7 @@ from fleetroll.store.postgres_syntax import SYNTAX
 from fleetroll.store.postgres_writer import Writer
 from fleetroll.store.records import Records
 from fleetroll.store.refusals import Refused
-from fleetroll.store.server_key import Admit, anybody
+from fleetroll.store.server_key import Admit, admit_any
 from fleetroll.store.statements import SQL
 from fleetroll.store.turns import Tenants
 
@@ -36,7 +36,7 @@ _READ = Purpose("look-ups", 8, {"jit": "off"}, 10.0)
 _LISTED = {"statement_timeout": str(int(limits.SCAN_TIME * _MILLISECONDS)), "lock_timeout": "1000"}
 _SCAN = Purpose("pages", 4, {**_PLANNED, **_LISTED}, None, by_turns=True)
 _BULK = Purpose("walks", 3, _PLANNED, None, by_turns=True)
-_KEEP = Purpose("backups", 1, _PLANNED, None)
+_BACKUP = Purpose("backups", 1, _PLANNED, None)
 _WRITE = Purpose(
     "writer",
     1,
@@ -50,7 +50,7 @@ _WRITE = Purpose(
 )
 
 
-async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Admit = anybody) -> "PostgresStore":
+async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Admit = admit_any) -> "PostgresStore":
     """Open the registry in a database, or create one there if it is empty. Raises Refused.
 
     An older schema is brought up to date only if `migrate`; `admit` refuses a database of another server key before
@@ -106,7 +106,7 @@ class PostgresStore:
         read = Pool(url, _READ)
         self.read: port.Records = Records(Reading(read), SYNTAX)
         tenant_of = Tenants(self.read.organizations).of
-        scan, bulk, write, self._backups = (Pool(url, one, tenant_of) for one in (_SCAN, _BULK, _WRITE, _KEEP))
+        scan, bulk, write, self._backups = (Pool(url, one, tenant_of) for one in (_SCAN, _BULK, _WRITE, _BACKUP))
         self._pools = [read, scan, bulk, write, self._backups]
         self.scan: port.Records = Records(Reading(scan), SYNTAX)
         self.bulk: port.Records = Records(Reading(bulk), SYNTAX)

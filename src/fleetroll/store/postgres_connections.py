@@ -35,7 +35,7 @@ _MOST_NAMES, _LIST = 50, " = ANY ("
 _SETTLING_SECONDS, _SETTLING_PAUSE = 1.0, 0.005
 # In the planner's cost units. An idle server does four to ten of them in a millisecond where it looks into documents,
 # and hundreds where it does not: this is some thirty thousand devices, read one by one.
-_MODEST = 3_000.0
+_MODEST_COST = 3_000.0
 SERVING = "news"  # the purpose of the session that a process has for as long as it serves
 LOCK_SPACE = 0x466C7472  # of the advisory locks that stand for organizations
 
@@ -103,8 +103,10 @@ class Session:
             raise self._given_up(problem) from problem
 
     async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Insert many whole rows at once. Returns when they are sent; the next statement waits for their end, and
-        raises what went wrong with them. Meanwhile the caller can prepare what comes next.
+        """Insert many whole rows at once.
+
+        Returns when they are sent; the next statement waits for their end, and raises what went wrong with them.
+        Meanwhile the caller can prepare what comes next.
         """
         await self.copied()
         sent = asyncio.Event()
@@ -388,7 +390,7 @@ async def _is_modest(session: Session, statement: str, values: Values) -> bool:
         [(plans,)] = await session.fetch(f"EXPLAIN (FORMAT JSON) {statement}", values)
     except Exception:  # noqa: BLE001  # even this takes too long, or the connection has gone
         return True
-    return _most(msgspec.json.decode(plans)[0]["Plan"]) <= _MODEST
+    return _most(msgspec.json.decode(plans)[0]["Plan"]) <= _MODEST_COST
 
 
 def _most(plan: Any) -> float:

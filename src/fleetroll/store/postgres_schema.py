@@ -81,7 +81,7 @@ async def examine(session: Session, *, unsafe: bool) -> tuple[int, int]:
     """The number of the schema there is (0: an empty database), and of the newest. Raises Refused."""
     require_version(session)
     await require_unicode(session)
-    await require_durable(session, unsafe)
+    await require_durable(session, unsafe=unsafe)
     names = await tables(session)
     newest = len(migrations.load("postgres"))
     if not names:
@@ -131,7 +131,7 @@ async def require_sessions(session: Session, url: str) -> None:
         )
 
 
-async def require_durable(session: Session, unsafe: bool) -> None:
+async def require_durable(session: Session, *, unsafe: bool) -> None:
     """Raises Refused where the server may lose what it acknowledges, unless that is `unsafe` by intention."""
     found = await _settings(session, *_DURABLE)
     wrong = [name for name in _DURABLE if found[name] == "off"]

@@ -33,9 +33,10 @@ class _Job:
     def __init__(
         self,
         work: Callable[[port.Records], Awaitable[Any]],
+        future: asyncio.Future[Any],
+        *,
         bulk: bool,
         news: str | None,
-        future: asyncio.Future[Any],
     ) -> None:
         self.work = work
         self.bulk = bulk
@@ -50,7 +51,7 @@ class _Job:
 class _Undone(Exception):
     """The transaction is to be rolled back and its jobs run again, each in a savepoint if `carefully`."""
 
-    def __init__(self, carefully: bool) -> None:
+    def __init__(self, *, carefully: bool) -> None:
         self.carefully = carefully
 
 
@@ -67,7 +68,7 @@ class Writer:
     async def write(
         self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None
     ) -> T:
-        job = _Job(work, bulk, news, asyncio.get_running_loop().create_future())
+        job = _Job(work, asyncio.get_running_loop().create_future(), bulk=bulk, news=news)
         self._queue.append(job)
         if self._running is None:
             self._running = asyncio.get_running_loop().create_task(self._run())

@@ -96,8 +96,10 @@ def up_to(syntax: Syntax, org: int, part: Comparison, most: int) -> Query:
 def pages(
     syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Page, plan: Plan = UNPLANNED
 ) -> list[Query]:
-    """The statements that make up one page: where the sort field is nullable and the first gives fewer devices than the
-    limit, there is a second, of those without the field. `both` are then asked at once.
+    """The statements that make up one page.
+
+    Where the sort field is nullable and the first gives fewer devices than the limit, there is a second, of those
+    without the field. `both` are then asked at once.
     """
     if sort.field not in _NULLABLE:
         return [_page(syntax, org, filter, sort, page, None, plan)]
@@ -108,8 +110,9 @@ def pages(
 
 
 def both(present: Query, absent: Query) -> Query:
-    """The two statements of a page as one: between two, a device that gains or loses the field could be listed twice or
-    not at all. Each row begins with the number of its statement, and its place there.
+    """The two statements of a page as one. Each row begins with the number of its statement, and its place there.
+
+    Between two, a device that gains or loses the field could be listed twice or not at all.
     """
     assert absent.values.items() <= present.values.items()
     first, second = (

@@ -30,7 +30,7 @@ def origin(found: Mapping[str, Sequence[Row]]) -> Origin:
     )
 
 
-def anybody(_: Origin) -> None:
+def admit_any(_: Origin) -> None:
     """Admits every store: for whoever needs nothing that a server key opens."""
 
 

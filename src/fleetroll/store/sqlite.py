@@ -25,7 +25,7 @@ from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.port import Origin
 from fleetroll.store.records import Records
 from fleetroll.store.refusals import Refused, Unwritable
-from fleetroll.store.server_key import EVIDENCE, ROOT, Admit, anybody, origin
+from fleetroll.store.server_key import EVIDENCE, ROOT, Admit, admit_any, origin
 from fleetroll.store.sqlite_connections import (
     SCANNER_CACHE_KIB,
     Adaptive,
@@ -55,10 +55,10 @@ _READER_CACHE_KIB = 56 << 10
 _CHECKED_WHOLE = 64 << 20  # a larger file takes seconds to check; `fleetroll doctor` does it
 _COMMON_TRIGRAMS = 5_000
 # What keeps a file from being opened and says nothing of what is in it.
-_IN_THE_WAY = (apsw.BusyError, apsw.CantOpenError, apsw.LockedError, apsw.PermissionsError, apsw.ReadOnlyError)
+_CANNOT_OPEN = (apsw.BusyError, apsw.CantOpenError, apsw.LockedError, apsw.PermissionsError, apsw.ReadOnlyError)
 
 
-def open_store(file: Path, *, create: bool, admit: Admit = anybody) -> "SqliteStore":
+def open_store(file: Path, *, create: bool, admit: Admit = admit_any) -> "SqliteStore":
     """Open the registry in `file`, or make one there if `create`, which needs the file to be absent.
 
     An older schema is brought up to date; `admit` refuses a file of another server key before that. Must be called on a
@@ -88,7 +88,7 @@ def inspect(file: Path) -> list[str]:
             _check_identity(connection, file)
             found = [" ".join(str(row[0]).split()) for row in connection.execute("PRAGMA integrity_check(20)")]
     except apsw.Error as problem:
-        return [_line(problem)]
+        return [_one_line(problem)]
     return [] if found == ["ok"] else found
 
 
@@ -121,7 +121,7 @@ class SqliteStore:
     def __init__(self, file: Path, *, create: bool, admit: Admit) -> None:
         self._file = file
         self._failure = asyncio.Event()
-        writer = _open_writer(file, create, admit)
+        writer = _open_writer(file, admit, create=create)
         # One connection for look-ups and pages, so that they share its cache.
         self._snapshot = Snapshot(open_reader(file, _READER_CACHE_KIB))
         self._trigrams = Trigrams()
@@ -173,7 +173,7 @@ class SqliteStore:
         self._trigrams.learn(common)
 
     async def backup(self, target: Path) -> None:
-        with filling(target):
+        with reporting_no_room(target):
             await asyncio.get_running_loop().run_in_executor(None, _copy, self._file, target)
 
     async def close(self) -> None:
@@ -184,7 +184,7 @@ class SqliteStore:
 
 
 @contextlib.contextmanager
-def filling(target: Path) -> Iterator[None]:
+def reporting_no_room(target: Path) -> Iterator[None]:
     """Raises OSError where there is no room for what the block writes to `target`, or it cannot be opened."""
     try:
         yield
@@ -204,7 +204,7 @@ def _copy(source: Path, target: Path) -> None:
         connection.close()
 
 
-def _keep(file: Path, target: Path) -> None:
+def _save_before_upgrade(file: Path, target: Path) -> None:
     """Save a store as it is before its schema changes, for whoever wants to go back; once, and whole or not at all."""
     if target.exists():
         return
@@ -218,17 +218,17 @@ def _keep(file: Path, target: Path) -> None:
     logger.info("the database is kept as it was, as %s", target.name)
 
 
-def furnish(connection: apsw.Connection) -> None:
+def create_schema(connection: apsw.Connection) -> None:
     """Make an empty registry of this release in a new file."""
     steps = migrations.load("sqlite")
-    name_functions(connection)
+    define_functions(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     for step in steps:
         connection.execute(step.text)
     connection.pragma("user_version", len(steps))
 
 
-def _open_writer(file: Path, create: bool, admit: Admit) -> apsw.Connection:
+def _open_writer(file: Path, admit: Admit, *, create: bool) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     try:
         connection = apsw.Connection(str(file), flags=flags, statementcachesize=256)
@@ -247,16 +247,16 @@ def _open_writer(file: Path, create: bool, admit: Admit) -> apsw.Connection:
         _migrate(connection, file)
     except (apsw.FullError, apsw.IOError) as problem:
         raise Unwritable(
-            f"{file} cannot be written: {_line(problem)}. Is the disk full or failing? Nothing was changed."
+            f"{file} cannot be written: {_one_line(problem)}. Is the disk full or failing? Nothing was changed."
         ) from None
-    except _IN_THE_WAY as problem:
-        raise Refused(f"{file} cannot be used: {_line(problem)}.") from None
+    except _CANNOT_OPEN as problem:
+        raise Refused(f"{file} cannot be used: {_one_line(problem)}.") from None
     except apsw.Error as problem:
-        raise Refused(f"{file} is damaged or not a database: {_line(problem)}.") from None
+        raise Refused(f"{file} is damaged or not a database: {_one_line(problem)}.") from None
     return connection
 
 
-def _line(problem: apsw.Error) -> str:
+def _one_line(problem: apsw.Error) -> str:
     """Its message in one line: SQLite quotes the definition of a table as it was written."""
     return " ".join(str(problem).split())
 
@@ -287,7 +287,7 @@ def _origin(connection: apsw.Connection) -> Origin:
     return origin({table: connection.execute(EVIDENCE[table], ROOT).fetchall() for table in there})
 
 
-def name_functions(connection: apsw.Connection) -> None:
+def define_functions(connection: apsw.Connection) -> None:
     """Define what migrations call and SQLite itself does not have."""
     connection.create_scalar_function("folded_form", rows.folded, 1, deterministic=True)
 
@@ -297,8 +297,8 @@ def _migrate(connection: apsw.Connection, file: Path) -> None:
     if version == len(steps):
         return
     if version:
-        _keep(file, file.with_name(f"{file.name}.schema-{version}"))
-    name_functions(connection)
+        _save_before_upgrade(file, file.with_name(f"{file.name}.schema-{version}"))
+    define_functions(connection)
     # All of them or none: a file whose number is damaged may take one step, and is refused for the next, untouched.
     connection.execute("BEGIN EXCLUSIVE")
     for step in steps[version:]:

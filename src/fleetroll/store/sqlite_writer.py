@@ -18,7 +18,7 @@ from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.records import Records
 from fleetroll.store.refusals import storage_full
 from fleetroll.store.sqlite_connections import Writing
-from fleetroll.store.sqlite_log import Log
+from fleetroll.store.sqlite_log import WriteAheadLog
 from fleetroll.store.sqlite_reserve import Reserve
 from fleetroll.store.sqlite_syntax import SYNTAX
 
@@ -38,9 +38,10 @@ class _Job:
     def __init__(
         self,
         work: Callable[[port.Records], Awaitable[Any]],
+        future: asyncio.Future[Any],
+        *,
         bulk: bool,
         relieves: bool,
-        future: asyncio.Future[Any],
     ) -> None:
         self.work = work
         self.bulk = bulk
@@ -68,7 +69,7 @@ class Writer:
         self._failed = False
         self._on_failure = on_failure
         self._listeners: list[Callable[[], None]] = []
-        self._log = Log(connection, self._refusal)
+        self._log = WriteAheadLog(connection, self._refusal)
         self._commit_seconds = 0.0
         self._deadline = math.inf
 
@@ -80,7 +81,7 @@ class Writer:
             raise storage_full()
         if self._failed:
             raise _storage_failed()
-        job = _Job(work, bulk, relieves, self._loop.create_future())
+        job = _Job(work, self._loop.create_future(), bulk=bulk, relieves=relieves)
         self._queue.append(job)
         if self._idle.is_set():
             self._idle.clear()
@@ -101,7 +102,7 @@ class Writer:
         await self._idle.wait()
 
     async def close(self) -> None:
-        """Fold the log into the file, which no reader may be using any more."""
+        """Checkpoint the whole log into the file, which no reader may be using any more."""
         self._thread.shutdown()
         await self._log.close()
         self._connection.close()

@@ -23,15 +23,20 @@ class JsonValue(Struct, frozen=True):
 class Syntax(Struct, frozen=True):
     """What differs between engines in a filter. Fragments take {column}, {path}, {value} and {compare}.
 
-    `link_like` takes {table} and {name} as well. `json_holding` makes a document that holds nothing but a value, or an
-    array of it, at a path, where an index finds documents that contain it. The tests of a JSON value take its {type}
-    and what is {read}: of `json_leaf`, what is at the path, or of each `json_element` of the array there. To these
-    `json_elements`, which takes the {type} of what is at the path, puts the {test}. A number that `is_large` is not
-    exact as a single value: `json_large` takes it as {spelled}, which needs {keys}, the path once more, and beside a
-    {value} for floats, as `nearest` gives it, {digits} for integers. With `spells_ranges` an index finds texts by their
-    beginning only if the range is spelled out. `tail` makes of the values of a row, in any thread, what
-    `Connection.load` takes as its end. Up to the place `near`, looking up what a page by offset passes costs less than
-    a join that avoids it.
+    - `json_holding` makes a document that holds nothing but a value, or an array of it, at a path, where an index finds
+      documents that contain it; `json_equal` looks for it.
+    - The tests of a JSON value, such as `json_text`, take its {type} and what is {read}: of `json_leaf`, what is at the
+      path, or of each `json_element` of the array there. `json_elements` puts the {test} to these; it takes the {type}
+      of what is at the path.
+    - A number that `is_large` is not exact as a single value. `json_large` takes it as {spelled}, which needs {keys},
+      the path once more (`json_keys`), and compares it with a {value} for floats, as `nearest` gives it, and with
+      {digits} for integers (`json_digits`).
+    - `link_like` takes {table} and {name} as well.
+    - `tail` makes of the values of a row, in any thread, what `Connection.load` takes as its end.
+    - With `spells_ranges` an index finds texts by their beginning only if the range is spelled out.
+    - With `joins_tallies`, devices that match may be gathered by a join with the tallies that do. With `tallies_seen`
+      there are tallies of when devices were last seen, by spans of time.
+    - Up to the place `near`, looking up what a page by offset passes costs less than a join that avoids it.
     """
 
     json_path: Callable[[tuple[str, ...]], str]

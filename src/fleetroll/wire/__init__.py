@@ -1,1 +1,1 @@
-"""The HTTP kernel: one handler that serves every row of every dialect, and knows no vendor."""
+"""The HTTP server, and one handler for every row of every dialect, over HTTP or the broker; it knows no vendor."""

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from fleetroll.core.faults import Fault, stale
 from fleetroll.core.guards import ANY, Guard, names_revision
-from fleetroll.wire.dialect import Envelope, Long, Reply, Route
+from fleetroll.wire.dialect import Envelope, LongList, Reply, Route
 
 _encode = msgspec.json.Encoder().encode
 _NO_BODY = (204, 304)
@@ -68,7 +68,7 @@ def success(route: Route, encoded: Any) -> Answer:
     return Answer(status, tuple(headers), _encode(reply.body))
 
 
-async def written(long: Long) -> Any:
+async def encoded_list(long: LongList) -> Any:
     """What a long list is shown as, its records encoded as JSON, with turns for others in between."""
     shown = []
     late = time.monotonic() + _TURN

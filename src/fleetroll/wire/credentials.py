@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fleetroll.core import tokens
 from fleetroll.core.secrets import Presented
-from fleetroll.wire.dialect import CredentialLocation, Form
+from fleetroll.wire.dialect import CredentialForm, CredentialLocation
 from fleetroll.wire.request import Query
 
 Headers = Mapping[bytes, bytes]
@@ -18,7 +18,7 @@ class Credentials:
 
     __slots__ = ("_readers",)
 
-    def __init__(self, forms: Sequence[Form]) -> None:
+    def __init__(self, forms: Sequence[CredentialForm]) -> None:
         self._readers = [(form.issuer, _READERS[form.location](form.name)) for form in forms]
 
     def extract(self, headers: Headers, query: Query, path: Path) -> Presented | None:

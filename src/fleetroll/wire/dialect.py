@@ -17,7 +17,7 @@ Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 
 Encoded = Any
 """A shape to be written as JSON, or a `Reply` where status or headers depend on the result, or None for no body, or a
-`Long` list.
+`LongList`.
 """
 
 AnyOperation = Operation[Any, Any]
@@ -41,7 +41,7 @@ class Reply(Struct, frozen=True):
     media_type: str = "application/json"
 
 
-class Long(Struct, frozen=True):
+class LongList(Struct, frozen=True):
     """A list of perhaps thousands: its records, each shown by `shape`, within what `around` makes of them all.
 
     They are encoded one by one, and others get their turn in between.
@@ -65,7 +65,7 @@ class CredentialLocation(enum.Enum):
     PATH = "path"  # not a secret: it names whom the caller wants to convince
 
 
-class Form(Struct, frozen=True):
+class CredentialForm(Struct, frozen=True):
     """One way to carry a credential. `name` is that of the header, scheme or query parameter, in lower case."""
 
     location: CredentialLocation
@@ -73,11 +73,11 @@ class Form(Struct, frozen=True):
     issuer: Issuer = Issuer.KEY
 
 
-API_KEY_HEADER = Form(CredentialLocation.HEADER, "x-api-key")
-BEARER = Form(CredentialLocation.AUTHORIZATION, "bearer")
-BASIC = Form(CredentialLocation.BASIC, "basic")
-CLIENT_BASIC = Form(CredentialLocation.BASIC, "basic", Issuer.CLIENT)
-CLIENT_PARAMETERS = Form(CredentialLocation.CLIENT, "client_id", Issuer.CLIENT)
+API_KEY_HEADER = CredentialForm(CredentialLocation.HEADER, "x-api-key")
+BEARER = CredentialForm(CredentialLocation.AUTHORIZATION, "bearer")
+BASIC = CredentialForm(CredentialLocation.BASIC, "basic")
+CLIENT_BASIC = CredentialForm(CredentialLocation.BASIC, "basic", Issuer.CLIENT)
+CLIENT_PARAMETERS = CredentialForm(CredentialLocation.CLIENT, "client_id", Issuer.CLIENT)
 
 
 class Lines(Struct, frozen=True):
@@ -117,19 +117,25 @@ class Parameter(Struct, frozen=True):
 class Route(Struct, frozen=True):
     """One row: how a request becomes an operation's input, and its result a reply.
 
-    `decode` and `encode` are pure. `body` is the shape of a JSON body, or `bytes` for one that is taken as it comes.
-    `encode` of a streamed reply is applied to each item. `codes` and `messages` are the vendor's statuses and words
-    for fault codes where they differ on this path from its envelope's. `peer` asks who is at the other end of the
-    connection. With `form`, parameters may come in a form body as well as in the query; it must be short, since it
-    may hold the credential and so is read before the caller is known. `encodings` are the content encodings that
-    `decode` understands; `media_types` are those accepted, "" for a body that names none. `organization` finds in
-    the path's parameters the slugs of the organization to act in: of one that the caller reaches, and of one below
-    it.
-    `guarded` says that preconditions apply; where they do not, a change that depends on an entity tag is refused.
-    `created` is a second status that `encode` may answer with; `produces` are the media types of a reply of bytes. For
-    the documentation only, `needs` names members that a body must have although its shape does not require them, so
-    that the vendor's words are used where one is missing. A `refused`
-    route is there only to say in the vendor's words what its path lacks.
+    - `decode` and `encode` are pure. `encode` of a streamed reply is applied to each item.
+    - `status` is that of success; `created` is a second one that `encode` may answer with.
+    - `body` is the shape of a JSON body, or `bytes` for one that is taken as it comes; `reply` likewise.
+    - `needs`, for the documentation only: members that a body must have although its shape does not require them, so
+      that the vendor's words are used where one is missing.
+    - `media_types` are those accepted, "" for a body that names none; without any, the dialect's. `encodings` are the
+      content encodings that `decode` understands. `produces` are the media types of a reply of bytes.
+    - `lines`: the body is many rows. `stream`: the reply's length is unknown. `columns` and `cells` are those of its
+      rows as CSV.
+    - `idempotent`: an Idempotency-Key is taken. `secret`: no cache may store the reply.
+    - `guarded`: preconditions apply; where they do not, a change that depends on an entity tag is refused.
+    - `codes` and `messages` are the vendor's statuses and words for fault codes, where they differ on this path from
+      its envelope's. A `refused` route is there only to say in the vendor's words what its path lacks.
+    - `peer`: the operation asks who is at the other end of the connection.
+    - `form`: parameters may come in a form body as well as in the query. It must be short, since it may hold the
+      credential and so is read before the caller is known.
+    - `organization` finds in the path's parameters the slugs of the organization to act in: of one that the caller
+      reaches, and of one below it.
+    - `allowances` are the vendor's limits for each caller, shared by all routes that have them.
     """
 
     method: str
@@ -202,9 +208,12 @@ STATUSES: dict[Kind, int] = {
 
 
 class Envelope(Struct, frozen=True):
-    """How failures look. `statuses` maps all ten kinds; `codes` refines single codes; `body` is pure.
+    """How failures look.
 
-    `messages` gives a vendor's own words for a code.
+    - `statuses` maps all ten kinds, and `codes` single fault codes that have another status.
+    - `body`, which is pure, makes a body of a fault, its status and the request id.
+    - `messages` are the vendor's own words for a code.
+    - `challenge` is the WWW-Authenticate header field of a 401.
     """
 
     statuses: Mapping[Kind, int]
@@ -231,14 +240,18 @@ WIRE_STATUSES: Mapping[str, int] = {
 
 
 class Dialect(Struct, frozen=True):
-    """A device API. `prefixes` are the paths that are its own, so that even an unknown path there fails in its form.
+    """A device API.
 
-    With `strict`, a query parameter that a route does not have is refused, as is a body where it takes none.
-    With `loose_names`, the names of JSON members match in any case.
-    `per_minute` is how many requests the vendor allows each organization; it applies in addition to the operator's
-    rate, unless that is switched off. So do `allowances`, which each caller has over all routes; a route's own are
-    shared by all routes that have them. `max_body` is the most bytes that a body may have.
-    `part_of` is the dialect that this one is switched off with: the other half of one vendor's API.
+    - `prefixes` are the paths that are its own, so that even an unknown path there fails in its form.
+    - `credentials` are the forms in which a request may carry one, in the order in which they are tried.
+    - `media_types` are those of bodies, where a route names none. `max_body` is the most bytes that a body may have.
+    - `strict`: a query parameter that a route does not have is refused, as is a body where it takes none.
+    - `acts_in_header` names the header field with the organization to act in, in lower case.
+    - `loose_names`: the names of JSON members match in any case.
+    - `per_minute` is how many requests the vendor allows each organization, `allowances` how many each caller over all
+      routes. Both apply in addition to the operator's rates, unless those are switched off.
+    - `subjects` are its requests over the broker.
+    - `part_of` is the dialect that this one is switched off with: the other half of one vendor's API.
     """
 
     name: str
@@ -246,7 +259,7 @@ class Dialect(Struct, frozen=True):
     prefixes: tuple[str, ...]
     routes: tuple[Route, ...]
     envelope: Envelope
-    credentials: tuple[Form, ...]
+    credentials: tuple[CredentialForm, ...]
     media_types: tuple[str, ...] = ("application/json",)
     max_body: int = limits.MAX_BODY
     strict: bool = False

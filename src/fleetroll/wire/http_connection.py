@@ -234,7 +234,7 @@ class Connection(HttpToolsProtocol):
             self.scope["extensions"] = {"tls": self.tls, **EXTENSIONS}
         self.phase = BODY
         self.unreported = 0
-        self._admit(version != "1.0" and self.parser.should_keep_alive())
+        self._admit(keep_alive=version != "1.0" and self.parser.should_keep_alive())
 
     def on_body(self, body: bytes) -> None:
         self.unreported = 0
@@ -301,7 +301,7 @@ class Connection(HttpToolsProtocol):
             },
         )
 
-    def _admit(self, keep_alive: bool) -> None:
+    def _admit(self, *, keep_alive: bool) -> None:
         keep_alive = keep_alive and not self.offers_upgrade and not self.watch.draining.is_set()
         self.cycle = Exchange(
             scope=self.scope,

@@ -20,10 +20,10 @@ from uvicorn._types import ASGI3Application
 from uvicorn.server import ServerState
 
 from fleetroll.core import limits
-from fleetroll.wire.handshakes import TlsListener, bound
 from fleetroll.wire.http_connection import Connection, Watch
 from fleetroll.wire.http_deadlines import Deadlines
 from fleetroll.wire.http_refusals import PLAIN, Refusals
+from fleetroll.wire.tls_listener import TlsListener, listening_sockets
 
 logger = logging.getLogger("fleetroll.http")
 BACKLOG = 2048
@@ -107,7 +107,7 @@ class HttpServer:
 
     async def _listen(self, connect: Callable[[], Connection]) -> Sequence[asyncio.Server | TlsListener]:
         if self._tls is not None:
-            sockets = self._sockets or await bound(self.host, self._port, reuse_port=self._reuse_port)
+            sockets = self._sockets or await listening_sockets(self.host, self._port, reuse_port=self._reuse_port)
             return [TlsListener(sockets, BACKLOG, self._tls, connect)]
         bindings: list[dict[str, Any]] = [{"sock": sock} for sock in self._sockets]
         if not bindings:

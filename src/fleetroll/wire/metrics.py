@@ -12,13 +12,13 @@ from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
-_SAMPLE_SECONDS, _RESTING_SECONDS = 0.005, 0.05
-_RESTING_SHARE = 0.05  # of a processor: a loop that uses less has next to nothing to do
+_SAMPLE_SECONDS, _IDLE_SAMPLE_SECONDS = 0.005, 0.05
+_IDLE_SHARE = 0.05  # of a processor: a loop that uses less has next to nothing to do
 _BOUNDS = (*(str(bound) for bound in _BUCKETS), "+Inf")
 
 
-class _Times:
-    """A histogram of durations: the count of each bucket, and the sum in seconds."""
+class _Histogram:
+    """Durations: how many are in each bucket, and their sum in seconds."""
 
     __slots__ = ("counts", "total")
 
@@ -47,8 +47,8 @@ class Metrics(Collector):
     def __init__(self, worker: int | None = None) -> None:
         self._labels = {} if worker is None else {"worker": str(worker)}
         self._requests: defaultdict[tuple[str, int], int] = defaultdict(int)
-        self._times: defaultdict[str, _Times] = defaultdict(_Times)
-        self._lags = _Times()
+        self._times: defaultdict[str, _Histogram] = defaultdict(_Histogram)
+        self._lags = _Histogram()
         self._stall = 0.0
         self._followers = 0
         self._registry = CollectorRegistry()
@@ -104,7 +104,7 @@ async def watch_loop_lag(metrics: Metrics) -> None:
         await asyncio.sleep(pause)
         late = max(0.0, clock() - due)
         before, used = used, time.thread_time()
-        pause = _RESTING_SECONDS if used - before < _RESTING_SHARE * (pause + late) else _SAMPLE_SECONDS
+        pause = _IDLE_SAMPLE_SECONDS if used - before < _IDLE_SHARE * (pause + late) else _SAMPLE_SECONDS
         worst = max(worst, late)
         metrics.note_lag(late, max(worst, worst_before))
         if clock() - since > 60:

@@ -9,7 +9,7 @@ import msgspec
 from fleetroll import __version__
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.wire.bodies import FORM
-from fleetroll.wire.dialect import CredentialLocation, Dialect, Form, Parameter, Route, Stream
+from fleetroll.wire.dialect import CredentialForm, CredentialLocation, Dialect, Parameter, Route, Stream
 
 _REF = "#/components/{kind}/{name}"
 _REQUEST_ID = "0" * 32
@@ -48,7 +48,7 @@ def _schemes(dialect: Dialect, route: Route) -> list[dict[str, Any]]:
     return [{"clientCertificate": {"type": "mutualTLS"}}, *known] if route.peer else known
 
 
-def _scheme(form: Form) -> dict[str, Any]:
+def _scheme(form: CredentialForm) -> dict[str, Any]:
     """A way to carry a credential, under a name made of its own: `x-api-key` is `xApiKey`.
 
     There is no scheme for a credential in the path or in parameters of its own: these are described where they stand.

@@ -100,7 +100,7 @@ class _Csv:
 
     def feed(self, data: bytes, *, last: bool) -> Iterator[Any]:
         data = self.rest + data
-        for record in self._records(data.removesuffix(b"\n") if last else data, last):
+        for record in self._records(data.removesuffix(b"\n") if last else data, last=last):
             begins = self._line + 1
             self._line += 1 + record.count(b"\n")
             if not record.strip():
@@ -110,7 +110,7 @@ class _Csv:
             else:
                 yield self._row(begins, record)
 
-    def _records(self, data: bytes, last: bool) -> list[bytes]:
+    def _records(self, data: bytes, *, last: bool) -> list[bytes]:
         """Complete records. A record is complete at a line end that is in no quoted cell."""
         found, start, begins = [], 0, self._searched
         end = data.find(b"\n", begins)

@@ -24,11 +24,11 @@ from fleetroll.service import organizations, projects
 from fleetroll.service.operations import Call, Effect, Services
 from fleetroll.store.port import Records
 from fleetroll.wire import bodies, peers, row_bodies, streams
-from fleetroll.wire.answers import Answer, refusal, success, worded, written
+from fleetroll.wire.answers import Answer, encoded_list, refusal, success, worded
 from fleetroll.wire.bodies import ClientGone
 from fleetroll.wire.body_room import BodyRoom, Share
 from fleetroll.wire.cursors import Cursors
-from fleetroll.wire.dialect import Dialect, Long, Route, Stream
+from fleetroll.wire.dialect import Dialect, LongList, Route, Stream
 from fleetroll.wire.header_fields import body_encoding, body_media_type, preconditions, refuse_repeated
 from fleetroll.wire.http_exchange import WHOLE
 from fleetroll.wire.http_refusals import Refusal
@@ -192,7 +192,7 @@ class Kernel:
         envelope = self._dialect_of(target.decode("latin-1")).envelope
         return worded(envelope, unread.fault(), unread.status, request_id)
 
-    # --- the order of things -----------------------------------------------------------------------------------------
+    # --- the steps of a request --------------------------------------------------------------------------------------
 
     async def _respond(self, exchange: _Exchange) -> int:
         try:
@@ -232,6 +232,7 @@ class Kernel:
         return match.target
 
     async def _with_form(self, exchange: _Exchange) -> Query:
+        """The query with the parameters of a form body added."""
         body = await bodies.read(exchange.receive, limits.MAX_FORM)
         if not body:
             return exchange.query
@@ -294,7 +295,7 @@ class Kernel:
 
         def finish(result: Any) -> Any:
             encoded = route.encode(result, request)
-            return encoded if isinstance(encoded, Long) else success(route, encoded)
+            return encoded if isinstance(encoded, LongList) else success(route, encoded)
 
         if route.idempotent and (once := self._once(exchange, body)) is not None:
             return await self._perform_once(exchange, row, value, finish, once)
@@ -304,8 +305,8 @@ class Kernel:
             if not await self._was_transferred(exchange, fault):
                 raise
             return await self._perform(exchange, row, request, body)
-        if isinstance(answer, Long):
-            answer = success(route, await written(answer))
+        if isinstance(answer, LongList):
+            answer = success(route, await encoded_list(answer))
         reads = request.guard is not UNGUARDED and exchange.scope["method"] in _READS
         return answer.guarded(request.guard) if reads else answer
 
@@ -390,11 +391,7 @@ class Kernel:
             request.rows = self._rows_while_valid(exchange, rows)
         value = route.decode(request)
         items = await self.services.perform(route.operation, principal, value, exchange.id, lambda items: items)
-        writer = streams.writer(route, request, exchange.headers, items)
-        if route.stream is Stream.EVENTS:
-            writer = self._events_while_valid(exchange, writer)
-        elif route.stream is Stream.ROWS:
-            writer = self._rows_while_valid(exchange, writer)
+        writer = self._while_valid(exchange, route, streams.writer(route, request, exchange.headers, items))
         # The first part is made before the reply begins, so that what is wrong from the start is a proper refusal.
         first = await anext(writer, b"")
         headers = [
@@ -406,14 +403,26 @@ class Kernel:
         await exchange.send({"type": "http.response.start", "status": route.status, "headers": headers})
         if exchange.scope["method"] == "HEAD":
             await streams.leave_out(writer, exchange.send)
-            return route.status
+        else:
+            await self._copy(exchange, route, first, writer)
+        return route.status
+
+    async def _copy(self, exchange: _Exchange, route: Route, first: bytes, writer: AsyncGenerator[bytes, None]) -> None:
+        """Send the body of a reply that has begun. Raises ClientGone: the client sees that the reply is incomplete."""
         try:
             await streams.copy(first, writer, exchange.receive, exchange.send, duplex=route.lines is not None)
         except Exception as problem:
             if not isinstance(problem, ClientGone):
                 logger.exception("request %s failed after its reply had begun", exchange.id)
-            raise ClientGone from None  # the reply stays incomplete, which the client sees
-        return route.status
+            raise ClientGone from None
+
+    def _while_valid(
+        self, exchange: _Exchange, route: Route, writer: AsyncGenerator[bytes, None]
+    ) -> AsyncGenerator[bytes, None]:
+        """The same parts, for as long as the caller may have them. A file of bytes is sent to its end."""
+        if route.stream is Stream.EVENTS:
+            return self._events_while_valid(exchange, writer)
+        return self._rows_while_valid(exchange, writer) if route.stream is Stream.ROWS else writer
 
     async def _events_while_valid(
         self, exchange: _Exchange, writer: AsyncGenerator[bytes, None]
@@ -427,13 +436,13 @@ class Kernel:
         draining: asyncio.Event = state.get("draining") or asyncio.Event()
         client_ended: asyncio.Event = state.get("client_ended") or asyncio.Event()
         async for part in writer:
-            if not await self._may_go_on(exchange) or draining.is_set():
+            if not await self._is_still_valid(exchange) or draining.is_set():
                 return
             yield part
             if client_ended.is_set():
                 return
 
-    async def _may_go_on(self, exchange: _Exchange) -> bool:
+    async def _is_still_valid(self, exchange: _Exchange) -> bool:
         """Whether the credential of a stream is still valid, and its organization still there."""
         try:
             await self.services.keyring.identify(exchange.secret, self.services.clock())
@@ -456,7 +465,7 @@ class Kernel:
             call = Call(principal, self.services.clock(), exchange.id, self.services.store.read, self.services)
             await call.require_organization()
 
-    # --- around ------------------------------------------------------------------------------------------------------
+    # --- dialects and request ids ------------------------------------------------------------------------------------
 
     def _dialect_of(self, path: str) -> Dialect:
         for dialect in self._dialects:

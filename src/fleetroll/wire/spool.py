@@ -29,11 +29,12 @@ class Spool:
 
     async def put(self, data: bytes) -> None:
         """Hold `data`; when the disk is full, wait until all that was put before has been taken."""
-        while not self._holds(data):
+        while not self._try_put(data):
             self._emptied.clear()
             await self._emptied.wait()
 
-    def _holds(self, data: bytes) -> bool:
+    def _try_put(self, data: bytes) -> bool:
+        """False where the disk has no room for it."""
         try:
             if self._file is self._memory and self._written and self._written + len(data) > _IN_MEMORY:
                 self._move()

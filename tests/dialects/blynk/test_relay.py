@@ -7,7 +7,8 @@ import httpx
 
 from tests.support import relay
 from tests.support.nats_sockets import LEFT
-from tests.support.relay import PATIENCE, Vendor
+from tests.support.relay import Vendor
+from tests.support.waiting import PATIENCE
 
 pytestmark = LEFT
 

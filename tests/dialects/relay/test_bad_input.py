@@ -19,7 +19,8 @@ from tests.hostile.test_random_messages import junk
 from tests.hostile.test_random_requests import SEED, VALUES
 from tests.support.broker import client
 from tests.support.nats_sockets import LEFT
-from tests.support.relay import PATIENCE, Vendor, device, run, vendor
+from tests.support.relay import Vendor, device, run, vendor
+from tests.support.waiting import PATIENCE
 
 pytestmark = LEFT
 

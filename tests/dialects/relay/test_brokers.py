@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -31,7 +30,8 @@ from tests.support.mqtt import Mqtt
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
 from tests.support.process import serving
-from tests.support.relay import PATIENCE, Vendor, device, run, vendor
+from tests.support.relay import Vendor, device, run, vendor
+from tests.support.waiting import PATIENCE, wait_until
 
 pytestmark = LEFT
 
@@ -64,10 +64,7 @@ def test_a_broker_that_comes_later_knows_who_may_connect_though_nothing_is_kept_
         served.http("DELETE", "/v1/devices/goes")
     assert noted() == 3
     with serving(data, "--nats", "off"):
-        given_up = time.monotonic() + PATIENCE
-        while noted():
-            assert time.monotonic() < given_up
-            time.sleep(0.05)
+        wait_until(lambda: not noted())
 
     async def story() -> None:
         async with vendor(data) as served:

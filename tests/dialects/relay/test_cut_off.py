@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from fleetroll.bus.port import Minted
 from fleetroll.bus.settings import Files
 from tests.support.broker import client
 from tests.support.nats_sockets import LEFT
-from tests.support.relay import PATIENCE, Vendor, run, vendor
+from tests.support.relay import Vendor, run, vendor
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = LEFT
 
@@ -245,10 +245,3 @@ def known(kept: Files) -> tuple[set[str], set[str]]:
 
 def names(folder: Path) -> set[str]:
     return {one.name for one in folder.iterdir()}
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """The broker is told in the background if it is slow."""
-    async with asyncio.timeout(PATIENCE):
-        while not holds():  # noqa: ASYNC110  # another process is waited for
-            await asyncio.sleep(0.05)

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 
 from tests.support.nats_sockets import LEFT
-from tests.support.relay import PATIENCE, Vendor, device, run, vendor
+from tests.support.relay import Vendor, device, run, vendor
+from tests.support.waiting import PATIENCE
 
 pytestmark = LEFT
 

@@ -19,7 +19,8 @@ from tests.support.broker import client
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
 from tests.support.postgres import new_database
-from tests.support.relay import PATIENCE, Vendor, device, run, vendor
+from tests.support.relay import Vendor, device, run, vendor
+from tests.support.waiting import PATIENCE
 
 pytestmark = LEFT
 

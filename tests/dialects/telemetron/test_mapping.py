@@ -66,7 +66,7 @@ def test_members_that_are_left_out_are_no_part_of_the_change(ident: str) -> None
 def test_bulk_metadata_keeps_order_and_content(given_devices: dict[str, dict[str, Any]]) -> None:
     padded = {f" {ident}\t": properties for ident, properties in given_devices.items()}
     found = mapping.bulk_metadata(asked(shapes.BulkMetadata, {"devices": padded}))
-    assert [(ident, documents.load(document)) for ident, document in found] == list(given_devices.items())
+    assert [(one.ident, documents.load(one.metadata)) for one in found] == list(given_devices.items())
 
 
 @given(IDS, EMAILS, WORDS, st.none() | WORDS, st.none() | WORDS)

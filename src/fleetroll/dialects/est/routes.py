@@ -7,7 +7,7 @@ from fleetroll.core.secrets import Issuer
 from fleetroll.dialects.est import mapping, shapes
 from fleetroll.dialects.est.envelope import DOCUMENTED, UPSTREAM
 from fleetroll.service import enrollment
-from fleetroll.wire.dialect import AnyOperation, CredentialLocation, Dialect, Encode, Form, Route
+from fleetroll.wire.dialect import AnyOperation, CredentialForm, CredentialLocation, Dialect, Encode, Route
 from fleetroll.wire.revocation import REVOCATION_LIST, revocation_list
 
 _BASE_PATHS = ("/.well-known/est", "/api/dmsmanager/.well-known/est")
@@ -81,7 +81,7 @@ DIALECT = Dialect(
     prefixes=tuple(f"{base}/" for base in _BASE_PATHS),
     routes=(*_LABELLED, *_UNLABELLED),
     envelope=DOCUMENTED,
-    credentials=(Form(CredentialLocation.PATH, _LABEL, Issuer.ENROLLEE),),
+    credentials=(CredentialForm(CredentialLocation.PATH, _LABEL, Issuer.ENROLLEE),),
     media_types=(),
     max_body=limits.MAX_ENROLLMENT_BODY,
 )

@@ -10,8 +10,8 @@ from fleetroll.core import spelling as spellings
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.envelope import envelope
 from fleetroll.dialects.lamassu.mapping import devices as mapping
-from fleetroll.dialects.lamassu.mapping import groups as grouped
-from fleetroll.dialects.lamassu.mapping import server as answering
+from fleetroll.dialects.lamassu.mapping import groups as group_mapping
+from fleetroll.dialects.lamassu.mapping import server as server_mapping
 from fleetroll.service import devices, groups, identity, server
 from fleetroll.service.device_lives import with_life, with_lives
 from fleetroll.wire.dialect import (
@@ -73,21 +73,23 @@ def _device_rows(spelling: spellings.Spelling, end: dict[str, Any], delete: AnyO
 
 
 def _group_rows(spelling: spellings.Spelling) -> tuple[Route, ...]:
-    group, members = grouped.group(spelling), mapping.device_list(spelling)
+    group, members = group_mapping.group(spelling), mapping.device_list(spelling)
     return (
-        Route("POST", _GROUPS, groups.make, grouped.new_group, group, "Create a group by the criteria of its members",
-              status=201, body=shapes.GroupInput, needs=("id", "name"), reply=shapes.Group),
-        Route("GET", _GROUPS, groups.page, grouped.listed_groups, grouped.group_list(spelling), "List groups",
-              reply=shapes.GroupList, query=_GROUP_LIST),
-        Route("GET", f"{_GROUPS}/{{id}}", groups.get, grouped.one_group, group, "Read a group", reply=shapes.Group),
-        Route("PUT", f"{_GROUPS}/{{id}}", groups.edit, grouped.group_change, group, "Change a group; the rest stays",
-              body=shapes.GroupInput, reply=shapes.Group),
-        Route("DELETE", f"{_GROUPS}/{{id}}", groups.remove, grouped.one_group, nothing,
+        Route("POST", _GROUPS, groups.make, group_mapping.new_group, group,
+              "Create a group by the criteria of its members", status=201,
+              body=shapes.GroupInput, needs=("id", "name"), reply=shapes.Group),
+        Route("GET", _GROUPS, groups.page, group_mapping.listed_groups, group_mapping.group_list(spelling),
+              "List groups", reply=shapes.GroupList, query=_GROUP_LIST),
+        Route("GET", f"{_GROUPS}/{{id}}", groups.get, group_mapping.one_group, group, "Read a group",
+              reply=shapes.Group),
+        Route("PUT", f"{_GROUPS}/{{id}}", groups.edit, group_mapping.group_change, group,
+              "Change a group; the rest stays", body=shapes.GroupInput, reply=shapes.Group),
+        Route("DELETE", f"{_GROUPS}/{{id}}", groups.remove, group_mapping.one_group, nothing,
               "Delete a group and all below it", status=204),
-        Route("GET", f"{_GROUPS}/{{id}}/devices", with_lives(groups.members_of), grouped.group_members,
+        Route("GET", f"{_GROUPS}/{{id}}/devices", with_lives(groups.members_of), group_mapping.group_members,
               members, "List the devices that are currently members of a group",
               reply=shapes.DeviceList, query=_LIST),
-        Route("GET", f"{_GROUPS}/{{id}}/stats", groups.statuses, grouped.one_group, mapping.stats(spelling),
+        Route("GET", f"{_GROUPS}/{{id}}/stats", groups.statuses, group_mapping.one_group, mapping.stats(spelling),
               "How many members a group has in each status", reply=shapes.Stats),
     )  # fmt: skip
 
@@ -96,7 +98,7 @@ def _manager_rows(spelling: spellings.Spelling) -> tuple[Route, ...]:
     return (
         Route("GET", "/api/devmanager/v1/stats", devices.statuses, mapping.counted, mapping.stats(spelling),
               "How many devices there are in each status", reply=shapes.Stats, query=(_FILTER,)),
-        Route("GET", "/api/devmanager/health", server.answer, no_input, answering.health,
+        Route("GET", "/api/devmanager/health", server.answer, no_input, server_mapping.health,
               "Whether the device manager is healthy", reply=shapes.Health),
     )  # fmt: skip
 

@@ -56,7 +56,7 @@ def _properties(value: object) -> Document:
     return documents.of(value, "properties")
 
 
-def bulk_metadata(request: Request) -> list[tuple[str, Document]]:
+def bulk_metadata(request: Request) -> list[fleet.Replacement]:
     entries = request.body.devices
     if not isinstance(entries, dict):
         message = "devices is required and must be an object mapping identifiers to metadata"
@@ -64,14 +64,14 @@ def bulk_metadata(request: Request) -> list[tuple[str, Document]]:
     if not entries:
         raise invalid("no_devices", "devices must contain at least one entry", "devices")
     _check_count(entries)
-    return [_entry(ident.strip(), metadata) for ident, metadata in entries.items()]
+    return [_replacement(ident.strip(), metadata) for ident, metadata in entries.items()]
 
 
-def _entry(ident: str, metadata: object) -> tuple[str, Document]:
+def _replacement(ident: str, metadata: object) -> fleet.Replacement:
     if not isinstance(metadata, dict):
         message = f'Invalid metadata for device "{ident}": must be a JSON object'
         raise invalid("invalid_metadata", message, "devices")
-    return _ident_to_find(ident, "devices"), documents.of(metadata, "devices")
+    return fleet.Replacement(_ident_to_find(ident, "devices"), documents.of(metadata, "devices"))
 
 
 def replaced(results: list[fleet.Replaced], request: Request) -> shapes.BulkMetadataResult:

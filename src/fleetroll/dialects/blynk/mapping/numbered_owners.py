@@ -52,15 +52,15 @@ def one_user(request: Request) -> int:
     return number(request, "userId")
 
 
-def new_user(request: Request) -> numbered_owners.Within:
+def new_user(request: Request) -> numbered_owners.New:
     return _user(request, model.OwnerStatus.ACTIVE)
 
 
-def invited(request: Request) -> numbered_owners.Within:
+def invited(request: Request) -> numbered_owners.New:
     return _user(request, model.OwnerStatus.PENDING)
 
 
-def _user(request: Request, status: model.OwnerStatus) -> numbered_owners.Within:
+def _user(request: Request, status: model.OwnerStatus) -> numbered_owners.New:
     body = request.body
     address = body.address.full_address if isinstance(body.address, Address) else body.address
     new = structs.replace(
@@ -75,17 +75,17 @@ def _user(request: Request, status: model.OwnerStatus) -> numbered_owners.Within
         time_zone=None if body.tz is None else names.time_zone(body.tz, "tz"),
         locale=line(body.locale, "locale"),
     )
-    return numbered_owners.Within(new, body.org_id or body.organization_id)
+    return numbered_owners.New(new, body.org_id or body.organization_id)
 
 
 def _blank(body: shapes.NewUser | shapes.Founder | shapes.Registration) -> model.Owner:
     return owners.blank(names.email(body.email))
 
 
-def registered(request: Request) -> numbered_owners.Within:
+def registered(request: Request) -> numbered_owners.New:
     body = request.body
     new = structs.replace(_blank(body), status=model.OwnerStatus.PENDING, locale=line(body.locale, "locale"))
-    return numbered_owners.Within(new)
+    return numbered_owners.New(new)
 
 
 def founder(request: Request) -> numbered_owners.Founder:

@@ -17,7 +17,7 @@ from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.mapping.devices import listing
 from fleetroll.dialects.lamassu.mapping.fields import FIELDS
 from fleetroll.dialects.lamassu.mapping.lists import bookmark, requested
-from fleetroll.service import devices, groups
+from fleetroll.service import groups
 from fleetroll.wire.request import Request
 
 _FIELDS = {"id": FilterField("uid", Kind.TEXT), "name": FilterField("name", Kind.TEXT)}
@@ -127,5 +127,5 @@ def one_group(request: Request) -> str:
     return request.path["id"]
 
 
-def group_members(request: Request) -> tuple[str, devices.Listing]:
-    return request.path["id"], listing(request)
+def group_members(request: Request) -> groups.Members:
+    return groups.Members(request.path["id"], listing(request))

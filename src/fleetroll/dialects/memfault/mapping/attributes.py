@@ -12,7 +12,7 @@ from fleetroll.dialects.memfault.mapping.metadata_fields import metric_shape, st
 from fleetroll.dialects.memfault.mapping.paging import cut, page_number
 from fleetroll.dialects.memfault.shapes import attributes as shapes
 from fleetroll.service import attributes, devices
-from fleetroll.wire.dialect import Long
+from fleetroll.wire.dialect import LongList
 from fleetroll.wire.request import Request
 
 
@@ -39,7 +39,7 @@ def list_attributes(request: Request) -> devices.Named:
     return one_device(request)
 
 
-def attribute_page(found: attributes.Attributes, request: Request) -> Long:
+def attribute_page(found: attributes.Attributes, request: Request) -> LongList:
     """What is defined, then what else the device has; of both, only what can be an attribute."""
     wanted = [text.lower() for text in request.query.all("q")]
     record = found.device

@@ -10,7 +10,7 @@ from fleetroll.dialects.memfault.mapping.paging import by_creation, cut, picked
 from fleetroll.dialects.memfault.shapes import cohorts as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.service import cohorts, fleet, named
-from fleetroll.wire.dialect import Long
+from fleetroll.wire.dialect import LongList
 from fleetroll.wire.request import Request
 
 
@@ -41,7 +41,7 @@ def change_cohort(request: Request) -> named.Edit:
     return named.Edit(request.path["cohort"], change, request.guard)
 
 
-def cohort_page(result: list[cohorts.Counted], request: Request) -> Long:
+def cohort_page(result: list[cohorts.Counted], request: Request) -> LongList:
     counted = picked(result, request, name=lambda each: each.cohort.name, slug=lambda each: each.cohort.slug)
     return cut(by_creation(counted, request, lambda each: each.cohort.created_at), _cohort_shape, request)
 

@@ -24,7 +24,7 @@ from fleetroll.dialects.memfault.shapes import devices as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.dialects.memfault.shapes.hardware_versions import HardwareName
 from fleetroll.service import cohorts, devices, views
-from fleetroll.wire.dialect import Long, Reply
+from fleetroll.wire.dialect import LongList, Reply
 from fleetroll.wire.request import Request
 
 Hardware: TypeAlias = Callable[[str], str | HardwareName]
@@ -76,7 +76,7 @@ def shown(view: views.View, request: Request, hardware: Hardware = str) -> Reply
     return Reply(One(device(view, request.path["project"], hardware)), etag=tag)
 
 
-def page(result: views.Views, request: Request, hardware: Hardware = str) -> Long:
+def page(result: views.Views, request: Request, hardware: Hardware = str) -> LongList:
     slug = request.path["project"]
     return many(result.views, result.total, lambda view: device(view, slug, hardware), request)
 
@@ -86,7 +86,7 @@ def newer_shown(view: views.View, request: Request) -> Reply:
     return shown(view, request, HardwareName)
 
 
-def newer_page(result: views.Views, request: Request) -> Long:
+def newer_page(result: views.Views, request: Request) -> LongList:
     return page(result, request, HardwareName)
 
 
@@ -180,8 +180,8 @@ def list_devices(request: Request) -> views.Listing:
     return views.Listing(every(*words, *times), _sort(query.all("sort")), page.offset, page.limit)
 
 
-def list_cohort(request: Request) -> tuple[str, views.Listing]:
-    return request.path["cohort"], list_devices(request)
+def list_cohort(request: Request) -> views.OfCohort:
+    return views.OfCohort(request.path["cohort"], list_devices(request))
 
 
 def _like(field: str, text: str) -> Filter:

@@ -10,7 +10,7 @@ from fleetroll.dialects.memfault.shapes import hardware_versions as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.dialects.memfault.shapes.software_versions import SoftwareType
 from fleetroll.service import hardware_versions, named
-from fleetroll.wire.dialect import Long
+from fleetroll.wire.dialect import LongList
 from fleetroll.wire.request import Request
 
 _VERSION = re.compile(r"[-a-zA-Z0-9_.+:\\()\[\]/ ]{1,128}")
@@ -53,7 +53,7 @@ def _hardware_shape(counted: hardware_versions.Counted) -> shapes.HardwareVersio
     return shapes.HardwareVersion(record.id, record.name, counted.devices, kind, [kind] if kind else [])
 
 
-def hardware_version_page(versions: list[hardware_versions.Counted], request: Request) -> Long:
+def hardware_version_page(versions: list[hardware_versions.Counted], request: Request) -> LongList:
     return cut(picked(versions, request, name=lambda counted: counted.version.name), _hardware_shape, request)
 
 

@@ -8,7 +8,7 @@ from fleetroll.dialects.memfault.mapping.uuids import uuid
 from fleetroll.dialects.memfault.shapes import metadata_fields as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.service import named
-from fleetroll.wire.dialect import Long
+from fleetroll.wire.dialect import LongList
 from fleetroll.wire.request import Request
 
 _DATA_TYPES = {
@@ -55,5 +55,5 @@ def list_metrics(request: Request) -> named.Listing:
     return named.Listing(limits.ALL)
 
 
-def metric_page(part: Part[model.MetadataField, str], request: Request) -> Long:
+def metric_page(part: Part[model.MetadataField, str], request: Request) -> LongList:
     return cut(part.records, lambda field: metric_shape(field.org, field.name, field.kind, field), request)

@@ -7,7 +7,7 @@ from fleetroll.core import ids, limits, names
 from fleetroll.core.faults import invalid
 from fleetroll.core.query import OffsetPage
 from fleetroll.dialects.memfault.shapes.envelopes import Many, Paging
-from fleetroll.wire.dialect import Long
+from fleetroll.wire.dialect import LongList
 from fleetroll.wire.request import Request
 
 T = TypeVar("T")
@@ -36,14 +36,14 @@ def offset_page(request: Request) -> OffsetPage:
     return OffsetPage(size, min((number - 1) * size, ids.MAX_ID))
 
 
-def many(records: Sequence[T], total: int, shape: Callable[[T], Any], request: Request) -> Long:
+def many(records: Sequence[T], total: int, shape: Callable[[T], Any], request: Request) -> LongList:
     """One page of a list of `total` records, each as `shape` shows it."""
     number, size = page_number(request)
     paging = Paging(len(records), total, number, -(-total // size), size)
-    return Long(records, shape, lambda shown: Many(shown, paging))
+    return LongList(records, shape, lambda shown: Many(shown, paging))
 
 
-def cut(whole: Sequence[T], shape: Callable[[T], Any], request: Request) -> Long:
+def cut(whole: Sequence[T], shape: Callable[[T], Any], request: Request) -> LongList:
     """As `many`, from a list that is short enough to be read whole."""
     number, size = page_number(request)
     return many(whole[(number - 1) * size : number * size], len(whole), shape, request)

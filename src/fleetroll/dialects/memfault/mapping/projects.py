@@ -12,7 +12,7 @@ from fleetroll.dialects.memfault.mapping.paging import by_creation, check_order,
 from fleetroll.dialects.memfault.shapes import projects as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.service import organizations, projects
-from fleetroll.wire.dialect import Long
+from fleetroll.wire.dialect import LongList
 from fleetroll.wire.request import Request
 
 
@@ -49,7 +49,7 @@ def list_projects(request: Request) -> projects.Listing:
     return projects.Listing(choose, offset_page(request))
 
 
-def project_page(result: projects.Projects, request: Request) -> Long:
+def project_page(result: projects.Projects, request: Request) -> LongList:
     return many(result.projects, result.total, project_shape, request)
 
 

@@ -9,7 +9,7 @@ from fleetroll.dialects.memfault.mapping.paging import many, offset_page
 from fleetroll.dialects.memfault.shapes import software_versions as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.service import software_versions
-from fleetroll.wire.dialect import Long
+from fleetroll.wire.dialect import LongList
 from fleetroll.wire.request import Request
 
 
@@ -22,7 +22,7 @@ def software_type(name: str) -> shapes.SoftwareType:
     return shapes.SoftwareType(id=text_number(name), name=name)
 
 
-def software_types(found: software_versions.Types, request: Request) -> Long:
+def software_types(found: software_versions.Types, request: Request) -> LongList:
     return many(found.types, found.total, _type_shape, request)
 
 
@@ -43,8 +43,8 @@ def list_versions(request: Request) -> software_versions.OfType:
     return software_versions.OfType(request.path["type"], offset_page(request))
 
 
-def one_software_version(request: Request) -> tuple[str, str]:
-    return request.path["type"], request.path["version"]
+def one_software_version(request: Request) -> software_versions.Named:
+    return software_versions.Named(request.path["type"], request.path["version"])
 
 
 def software_version(record: model.SoftwareVersion, request: Request) -> One:
@@ -56,5 +56,5 @@ def _version_shape(record: model.SoftwareVersion) -> shapes.SoftwareVersion:
     return shapes.SoftwareVersion(record.id, record.version, False, made, software_type(record.type))
 
 
-def software_version_page(found: software_versions.Versions, request: Request) -> Long:
+def software_version_page(found: software_versions.Versions, request: Request) -> LongList:
     return many(found.versions, found.total, _version_shape, request)

@@ -16,7 +16,7 @@ from fleetroll.dialects.memfault.routes import (
     projects,
     software_versions,
 )
-from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, CredentialLocation, Dialect, Form
+from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, CredentialForm, CredentialLocation, Dialect
 
 # In the order of the reference page.
 _NOUNS = (
@@ -55,6 +55,6 @@ DEVICE = Dialect(
     ),
     routes=(*attributes.REPORTS, *checkin.REPORTS),
     envelope=DEVICE_ENVELOPE,
-    credentials=(Form(CredentialLocation.HEADER, "memfault-project-key", Issuer.PROJECT),),
+    credentials=(CredentialForm(CredentialLocation.HEADER, "memfault-project-key", Issuer.PROJECT),),
     part_of="memfault",
 )

@@ -2,19 +2,20 @@
 
 from msgspec import structs
 
-from fleetroll.core import groups, limits, model, names
+from fleetroll.core import groups as core_groups
+from fleetroll.core import limits, model, names
 from fleetroll.core.guards import etag
 from fleetroll.dialects.native.mapping.devices import listing
 from fleetroll.dialects.native.mapping.members import texts
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import groups as shapes
-from fleetroll.service import devices, named
+from fleetroll.service import groups, named
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
 
-def group_members(request: Request) -> tuple[str, devices.Listing]:
-    return request.path["name"], listing(request)
+def group_members(request: Request) -> groups.Members:
+    return groups.Members(request.path["name"], listing(request))
 
 
 def group(record: model.Group, request: Request) -> Reply:
@@ -55,4 +56,4 @@ def change_group(request: Request) -> named.Edit:
 
 
 def _criteria(criteria: list[shapes.Criterion]) -> tuple[model.Criterion, ...]:
-    return tuple(groups.criterion(criterion.field, criterion.operator, criterion.value) for criterion in criteria)
+    return tuple(core_groups.criterion(criterion.field, criterion.operator, criterion.value) for criterion in criteria)

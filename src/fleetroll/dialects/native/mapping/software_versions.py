@@ -13,8 +13,8 @@ def list_software_versions(request: Request) -> software_versions.Listing:
     return software_versions.Listing(limit(request), tuple(resume(request) or ("", "")))
 
 
-def one_software_version(request: Request) -> tuple[str, str]:
-    return request.path["type"], request.path["version"]
+def one_software_version(request: Request) -> software_versions.Named:
+    return software_versions.Named(request.path["type"], request.path["version"])
 
 
 def software_version(record: model.SoftwareVersion, request: Request) -> shapes.SoftwareVersion:

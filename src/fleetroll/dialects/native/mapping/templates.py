@@ -12,7 +12,7 @@ from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import templates as shapes
 from fleetroll.service import templates as service_templates
-from fleetroll.wire.dialect import Long, Reply
+from fleetroll.wire.dialect import LongList, Reply
 from fleetroll.wire.request import Request
 
 
@@ -79,6 +79,6 @@ def _part(record: Any, shape: Any) -> Any:
     return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in members.items()})
 
 
-def template_page(result: Part[model.Template, str], request: Request) -> Long:
+def template_page(result: Part[model.Template, str], request: Request) -> LongList:
     cursor = mark(result.next, request)
-    return Long(result.records, _shape, lambda shown: shapes.TemplateList(shown, cursor))
+    return LongList(result.records, _shape, lambda shown: shapes.TemplateList(shown, cursor))

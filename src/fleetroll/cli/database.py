@@ -1,22 +1,23 @@
-"""`fleetroll migrate` and `fleetroll copy`: the database itself, at rest or on its server. `main` does the work."""
+"""`fleetroll migrate` and `fleetroll copy`: upgrading a database, and copying it. The backend does the work."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from fleetroll.cli import output
+from fleetroll.cli.backend import LoadBackend, Upgrade
 from fleetroll.cli.failures import ended_by_refusal
 from fleetroll.cli.maintenance import data_option, database_option
 from fleetroll.cli.output import Column
-from fleetroll.cli.parts import Load, Upgrade
 
 _TABLES = (Column("TABLE", "table"), Column("ROWS", "rows"), Column("SHA-256", "checksum"))
 _STEPS = (Column("SCHEMA", "number"), Column("STEP", "name"))
 
 
-def migrate_command(load: Load) -> click.Command:
+def migrate_command(load: LoadBackend) -> click.Command:
     @click.command("migrate", help="Show how the database would be upgraded, and upgrade it, while no server runs.")
     @data_option
     @database_option
@@ -24,11 +25,11 @@ def migrate_command(load: Load) -> click.Command:
     @click.option("--json", "as_json", is_flag=True, help="Print the schema and the steps as JSON.")
     def run(data: Path, database: str | None, dry_run: bool, as_json: bool) -> None:
         with ended_by_refusal():
-            moving = load().moving
-            upgrade = moving.upgrade_of(data, database)
+            offline = load().database
+            upgrade = offline.upgrade_of(data, database)
             _show_plan(upgrade, as_json=as_json)
             if upgrade.steps and not dry_run:
-                moving.migrate(data, database)
+                offline.migrate(data, database)
                 output.note(f"It has schema {upgrade.steps[-1].number} now.")
 
     return run
@@ -46,7 +47,7 @@ def _show_plan(upgrade: Upgrade, *, as_json: bool) -> None:
         click.echo("It is up to date.")
 
 
-def copy_command(load: Load) -> click.Command:
+def copy_command(load: LoadBackend) -> click.Command:
     @click.command(
         "copy",
         help="Copy a registry from SQLite into an empty PostgreSQL database, while no server runs. Ids, ETags, keys "
@@ -59,8 +60,10 @@ def copy_command(load: Load) -> click.Command:
         progress = _CopyProgress()
         with ended_by_refusal(), output.progress("Copying", None) as advance:
             progress.advance = advance
-            tables = load().moving.copy(source, target, progress)
-        rows = [{"table": table.table, "rows": table.rows, "checksum": table.checksum} for table in tables]
+            tables = load().database.copy(source, target, progress)
+        rows: list[dict[str, Any]] = [
+            {"table": table.table, "rows": table.rows, "checksum": table.checksum} for table in tables
+        ]
         if as_json:
             output.raw(msgspec.json.encode({"tables": rows}))
         else:

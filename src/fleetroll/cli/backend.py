@@ -1,8 +1,8 @@
-"""What some commands need of the server itself, as `main` provides it: all others do without loading it."""
+"""What a few commands need of the server itself. `main` provides it when they run; all others do without loading it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -35,18 +35,35 @@ class Upgrade(Protocol):
     def steps(self) -> Sequence[UpgradeStep]: ...
 
 
-class Moving(Protocol):
-    """A database at rest: in PostgreSQL at the URL `database`, or else in `data`. Each method raises Refused."""
+class CopiedTable(Protocol):
+    """A table of a copy; `checksum` is that of its rows, the same on both sides."""
+
+    @property
+    def table(self) -> str: ...
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def checksum(self) -> str: ...
+
+
+class OfflineDatabase(Protocol):
+    """A database that no server is using: in PostgreSQL at the URL `database`, or else in `data`.
+
+    Each method raises Refused.
+    """
 
     def upgrade_of(self, data: Path, database: str | None) -> Upgrade:
         """How this release would upgrade it."""
 
     def migrate(self, data: Path, database: str | None) -> None: ...
 
-    def copy(self, source: str, target: str, progress: Callable[[str, int, int], None]) -> Sequence[Any]: ...
+    def copy(self, source: str, target: str, progress: Callable[[str, int, int], None]) -> Sequence[CopiedTable]:
+        """Copy `sqlite:DIR` to `postgresql://…`. `progress` gets a table's name, its rows done, and how many it has."""
 
 
-class Parts(Struct, frozen=True):
+class Backend(Struct, frozen=True):
     """`serve` returns the exit code, `recover` a key.
 
     `recover` and `restore` raise Refused; these and `examine` are for a data directory at rest.
@@ -56,7 +73,7 @@ class Parts(Struct, frozen=True):
     restore: Restore
     examine: Examine
     recover: Recover
-    moving: Moving
+    database: OfflineDatabase
 
 
-Load = Callable[[], Parts]
+LoadBackend = Callable[[], Backend]

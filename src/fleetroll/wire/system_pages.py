@@ -1,4 +1,4 @@
-"""The ASGI application: the kernel, and the few paths that belong to the server rather than to a dialect."""
+"""The few pages that belong to the server rather than to a dialect: its health, its metrics, and its documentation."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,8 +26,8 @@ class _Page(Struct, frozen=True):
     location: str | None = None
 
 
-class Server:
-    """Routes the server's own paths and leaves all others to the kernel."""
+class SystemPages:
+    """An ASGI application that answers the server's own paths, and leaves all others to the kernel."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Server:
             return self._kernel(scope, receive, send)
         return self._show(page, scope, send)
 
-    async def _show(self, make: Callable[["Server"], Awaitable[_Page]], scope: Scope, send: Send) -> None:
+    async def _show(self, make: Callable[["SystemPages"], Awaitable[_Page]], scope: Scope, send: Send) -> None:
         page = await make(self)
         headers = [
             (b"content-type", page.media_type.encode()),
@@ -96,13 +96,13 @@ def _describe(dialects: Sequence[Dialect]) -> tuple[bytes, bytes]:
     return msgspec.json.encode(description), docs_page.render(dialects, description)
 
 
-_PAGES: dict[str, Callable[[Server], Awaitable[_Page]]] = {
-    "/": Server.entrance,
-    "/health": Server.health,
-    "/ready": Server.readiness,
-    "/metrics": Server.metrics,
-    "/openapi.json": Server.description,
-    "/docs": Server.reference,
+_PAGES: dict[str, Callable[[SystemPages], Awaitable[_Page]]] = {
+    "/": SystemPages.entrance,
+    "/health": SystemPages.health,
+    "/ready": SystemPages.readiness,
+    "/metrics": SystemPages.metrics,
+    "/openapi.json": SystemPages.description,
+    "/docs": SystemPages.reference,
 }
 OPEN_PATHS = frozenset(_PAGES)
 """The paths that answer GET and HEAD without a credential."""

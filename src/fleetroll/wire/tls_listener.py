@@ -71,7 +71,7 @@ class TlsListener:
             )
 
 
-async def bound(host: str, port: int, *, reuse_port: bool) -> list[socket.socket]:
+async def listening_sockets(host: str, port: int, *, reuse_port: bool) -> list[socket.socket]:
     """A listening socket at each address of a host. Raises OSError."""
     loop, passive = asyncio.get_running_loop(), socket.AI_PASSIVE
     addresses = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=passive)

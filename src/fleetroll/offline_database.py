@@ -1,4 +1,4 @@
-"""What the command line does with a database that no server of ours is using: bring it up to date, and copy it."""
+"""What the command line does with a database that no server of ours is using: examine, upgrade and copy it."""
 
 import asyncio
 import contextlib
@@ -15,8 +15,8 @@ from fleetroll.store.migrations import Upgrade
 from fleetroll.store.refusals import Refused
 
 
-class DatabaseAtRest:
-    """Implements `cli.parts.Moving`."""
+class OfflineDatabase:
+    """Implements `cli.backend.OfflineDatabase`, and provides what `maintenance.engine.Engine` is made of."""
 
     def upgrade_of(self, data: Path, database: str | None) -> Upgrade:
         with _refusing():
@@ -44,7 +44,6 @@ class DatabaseAtRest:
                 asyncio.run(_upgrade(data / DATABASE))
 
     def copy(self, source: str, target: str, progress: Callable[[str, int, int], None]) -> list[Copied]:
-        """Copy `sqlite:DIR` to `postgresql://…`. `progress` gets a table's name, its rows done, and how many it has."""
         scheme, _, path = source.partition(":")
         try:
             url = postgres_url(target)
