@@ -130,10 +130,13 @@ class Client:
         return reply
 
     def attempt(self, method: str, target: str, body: Any = None) -> httpx.Response:
-        """The server's reply, or its refusal in any API's words. Raises Failure for 401, 403, 5xx and other servers."""
+        """The server's reply, or its refusal in any API's words.
+
+        Raises Failure for what another record would not be spared either: 401, 403, 429, 5xx and other servers.
+        """
         with reaching(self.url):
             reply = self._http.request(method, self.url + target, json=body)
-        if "x-request-id" not in reply.headers or reply.status_code in {401, 403} or reply.is_server_error:
+        if "x-request-id" not in reply.headers or reply.status_code in {401, 403, 429} or reply.is_server_error:
             _require_success(reply, self.url)
         return reply
 
@@ -241,11 +244,16 @@ def _refusal(reply: httpx.Response, problem: Mapping[str, Any]) -> Failure:
 
 
 def _problem(reply: httpx.Response) -> dict[str, Any] | None:
+    """The native API's refusal, or one of Lamassu's API here, which has no codes; None for anything else."""
     try:
         problem = reply.json()
     except ValueError:
         return None
-    return problem if isinstance(problem, dict) and {"code", "detail"} <= problem.keys() else None
+    if not isinstance(problem, dict):
+        return None
+    if "err" in problem and "x-request-id" in reply.headers:
+        return {"code": "unauthenticated" if reply.status_code == 401 else "", "detail": problem["err"]}
+    return problem if {"code", "detail"} <= problem.keys() else None
 
 
 def ask_ready(url: str) -> int:

@@ -137,9 +137,18 @@ class Gateway:
         return importing.require(self._ask(path, {}), path, _ABOUT, _Stats).total
 
     def store(self, client: "Client", devices: list[dict[str, Any]], *, dry_run: bool) -> Iterator[importing.Result]:
-        made = set() if dry_run else {device["id"] for device in devices if _created_with_dms_or_icon(client, device)}
+        refused, made = {}, set()
+        for device in () if dry_run else filter(_has_dms_or_icon, devices):
+            reply = _create_device(client, device)
+            if reply.is_success:
+                made.add(device["id"])
+            elif reply.status_code != 409:
+                refused[device["id"]] = reply.json()["err"]
+        for ident, words in refused.items():
+            yield {"ident": ident, "outcome": "failed", "error": {"message": words}}
         known = {device["id"]: device for device in devices}
-        for result in importing.store(client, [_row(device) for device in devices], dry_run=dry_run):
+        rows = [_row(device) for device in devices if device["id"] not in refused]
+        for result in importing.store(client, rows, dry_run=dry_run):
             if result["outcome"] == "failed" or (dry_run and result["outcome"] == "created"):
                 yield result
             else:
@@ -218,11 +227,16 @@ def _row(device: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value}
 
 
-def _created_with_dms_or_icon(client: "Client", device: dict[str, Any]) -> bool:
-    """Make a device with what it can be given only now; False if it has nothing of it, is there, or cannot be made."""
-    given = {"dms_id": device.get("dms_owner"), "icon": device.get("icon"), "icon_color": device.get("icon_color")}
-    body = {"id": device["id"], **given}
-    return any(given.values()) and client.attempt("POST", _DEVICES, body).status_code == 201
+def _has_dms_or_icon(device: dict[str, Any]) -> bool:
+    """Whether a device has what it can be given only when it is made."""
+    return any(device.get(name) for name in ("dms_owner", "icon", "icon_color"))
+
+
+def _create_device(client: "Client", device: dict[str, Any]) -> "httpx.Response":
+    """Make a device with all that it has, so that one which is refused is not there in part."""
+    members = ("id", "alias", "tags", "metadata", "icon", "icon_color")
+    body = {name: device.get(name) for name in members} | {"dms_id": device.get("dms_owner")}
+    return client.attempt("POST", _DEVICES, body)
 
 
 def _finish(client: "Client", device: dict[str, Any], result: importing.Result, *, dry_run: bool) -> importing.Result:
