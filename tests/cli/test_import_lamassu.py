@@ -226,6 +226,22 @@ def test_a_device_that_does_not_fit_as_a_whole_is_reported_and_not_there_in_part
     assert [device["ident"] for device in fleetroll("device", "list", "--json", **here).json()["devices"]] == ["B"]
 
 
+def test_a_device_that_has_renewed_for_long_comes_with_what_its_slot_had_last(
+    fleetroll: Fleetroll, server: process.Process, here: dict[str, str], work: Path
+) -> None:
+    events = {f"2026-01-01T00:00:{number // 10:02}.{number % 10}Z": {"type": "RENEWED"} for number in range(300)}
+    slot = SLOT | {"active_version": 9, "versions": {str(number): f"{number:04x}" for number in range(150)}}
+    record = {"id": "A", "status": "ACTIVE", "identity": slot | {"events": events}}
+    with impostor(json.dumps({"list": [record], "total": 1}).encode()) as url:
+        done = fleetroll(*given(url, "any", "--devices-only"), **here)
+        again = fleetroll(*given(url, "any", "--devices-only"), **here)
+    assert (counts(done.out)["created"], counts(again.out)["unchanged"]) == (1, 1)
+    stored = seen(server, here, f"{MANAGER}/devices/A")["identity"]
+    assert sorted(map(int, stored["versions"])) == [9, *range(51, 150)]
+    assert len(stored["events"]) == 100
+    assert "2026-01-01T00:00:20Z" in stored["events"]
+
+
 def test_a_key_that_may_not_import_is_told_so(
     fleetroll: Fleetroll, source: process.Process, here: dict[str, str], work: Path
 ) -> None:

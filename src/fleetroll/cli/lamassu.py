@@ -4,7 +4,7 @@ What our own import takes is brought over in bulk; DMS, icons, slots and decommi
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Required, TypedDict, TypeVar
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from msgspec import Struct
 from fleetroll.cli import importing, output
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.importing import Cursor, Page
+from fleetroll.core import limits
 
 if TYPE_CHECKING:
     import httpx
@@ -252,7 +253,7 @@ def _finish(client: "Client", device: dict[str, Any], result: importing.Result, 
 
 def _steps(client: "Client", device: dict[str, Any]) -> Iterator[_Step]:
     """The requests that give a device of ours the slot of the source's, and decommission it where it is there."""
-    slot, ended = device.get("identity"), device.get("status") == _ENDED
+    slot, ended = _with_its_newest(device.get("identity")), device.get("status") == _ENDED
     path = f"{_DEVICES}/{quote(device['id'], safe='')}"
     present = client.attempt("GET", path).json() if slot or ended else {"status": _ENDED}
     if present["status"] == _ENDED:
@@ -265,6 +266,21 @@ def _steps(client: "Client", device: dict[str, Any]) -> Iterator[_Step]:
         yield _Step("PUT", f"{path}/idslot", slot)
     if ended:
         yield _Step("DELETE", f"{path}/decommission")
+
+
+def _with_its_newest(slot: Any) -> Any:
+    """The slot with as many versions and events as one may have here, as a slot keeps them that certificates fill."""
+    if not slot:
+        return None
+    active = str(slot.get("active_version") or 0)
+    versions = _last(slot.get("versions"), limits.MAX_SLOT_VERSIONS, lambda text: (text == active, len(text), text))
+    return slot | {"versions": versions, "events": _last(slot.get("events"), limits.MAX_SLOT_EVENTS, lambda text: text)}
+
+
+def _last(members: Any, most: int, order: Callable[[str], Any]) -> Any:
+    if not isinstance(members, dict) or len(members) <= most:
+        return members
+    return {name: members[name] for name in sorted(members, key=order)[-most:]}
 
 
 def _enrolled(client: "Client", slot: Any) -> bool:
