@@ -242,6 +242,16 @@ def test_a_device_that_has_renewed_for_long_comes_with_what_its_slot_had_last(
     assert "2026-01-01T00:00:20Z" in stored["events"]
 
 
+def test_an_import_keeps_to_the_rate_of_its_key(tmp_path: Path, work: Path) -> None:
+    records = [{"id": f"D{number}", "dms_owner": "line"} for number in range(9)]
+    with (
+        impostor(json.dumps({"list": records, "total": len(records)}).encode()) as url,
+        process.serving(tmp_path / "data", "--key-rate", "4") as target,
+    ):
+        done = run(*given(url, "any", "--devices-only"), FLEETROLL_URL=target.url, FLEETROLL_KEY=target.key)
+    assert (done.code, counts(done.out)["created"]) == (0, len(records))
+
+
 def test_a_key_that_may_not_import_is_told_so(
     fleetroll: Fleetroll, source: process.Process, here: dict[str, str], work: Path
 ) -> None:
