@@ -208,6 +208,61 @@ def test_a_source_whose_records_are_not_lamassus_is_told_apart(
     assert "is not what such a server sends" in refused.err
 
 
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"id": "A", "dms_owner": "line", "icon": "x" * 300}, "icon must have 1 to 256 characters"),
+        ({"id": "A", "dms_owner": "l\u200bine"}, "dms_id must not contain control"),
+        ({"id": "A", "dms_owner": "line", "tags": ["a,b"]}, "a tag must have no comma"),
+    ],
+)
+def test_a_device_that_does_not_fit_as_a_whole_is_reported_and_not_there_in_part(
+    fleetroll: Fleetroll, here: dict[str, str], work: Path, record: dict[str, Any], words: str
+) -> None:
+    with impostor(json.dumps({"list": [record, {"id": "B", "icon": "i"}], "total": 2}).encode()) as url:
+        done = fleetroll(*given(url, "any", "--devices-only"), **here)
+    assert (done.code, counts(done.out)) == (6, {"created": 1, "updated": 0, "unchanged": 0, "failed": 1})
+    assert words in done.err
+    assert [device["ident"] for device in fleetroll("device", "list", "--json", **here).json()["devices"]] == ["B"]
+
+
+def test_a_device_that_has_renewed_for_long_comes_with_what_its_slot_had_last(
+    fleetroll: Fleetroll, server: process.Process, here: dict[str, str], work: Path
+) -> None:
+    events = {f"2026-01-01T00:00:{number // 10:02}.{number % 10}Z": {"type": "RENEWED"} for number in range(300)}
+    slot = SLOT | {"active_version": 9, "versions": {str(number): f"{number:04x}" for number in range(150)}}
+    record = {"id": "A", "status": "ACTIVE", "identity": slot | {"events": events}}
+    with impostor(json.dumps({"list": [record], "total": 1}).encode()) as url:
+        done = fleetroll(*given(url, "any", "--devices-only"), **here)
+        again = fleetroll(*given(url, "any", "--devices-only"), **here)
+    assert (counts(done.out)["created"], counts(again.out)["unchanged"]) == (1, 1)
+    stored = seen(server, here, f"{MANAGER}/devices/A")["identity"]
+    assert sorted(map(int, stored["versions"])) == [9, *range(51, 150)]
+    assert len(stored["events"]) == 100
+    assert "2026-01-01T00:00:20Z" in stored["events"]
+
+
+def test_an_import_keeps_to_the_rate_of_its_key(tmp_path: Path, work: Path) -> None:
+    records = [{"id": f"D{number}", "dms_owner": "line"} for number in range(9)]
+    with (
+        impostor(json.dumps({"list": records, "total": len(records)}).encode()) as url,
+        process.serving(tmp_path / "data", "--key-rate", "4") as target,
+    ):
+        done = run(*given(url, "any", "--devices-only"), FLEETROLL_URL=target.url, FLEETROLL_KEY=target.key)
+    assert (done.code, counts(done.out)["created"]) == (0, len(records))
+
+
+def test_a_key_that_may_not_import_is_told_so(
+    fleetroll: Fleetroll, source: process.Process, here: dict[str, str], work: Path
+) -> None:
+    viewer = fleetroll("key", "create", "reader", "--role", "viewer", "--json").json()["key"]
+    refused = fleetroll(*given(source.url, source.key, "--devices-only"), **here | {"FLEETROLL_KEY": viewer})
+    assert (refused.code, refused.out) == (4, "")
+    assert "This key does not have permission for devices:write" in refused.err
+    unknown = fleetroll(*given(source.url, source.key, "--devices-only"), **here | {"FLEETROLL_KEY": "unknown"})
+    assert (unknown.code, "Give a valid key" in unknown.err) == (4, True)
+
+
 def test_a_server_that_does_not_answer_as_lamassu_takes_no_import(
     source: process.Process, tmp_path: Path, work: Path
 ) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import os
 import ssl
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -18,6 +19,7 @@ from fleetroll.cli.duplex import Duplex
 from fleetroll.cli.failures import Exit, Failure
 
 _CONNECT_SECONDS, _REPLY_SECONDS, _STREAM_SECONDS = 10.0, 60.0, 900.0
+_MAX_WAITS, _LONGEST_WAIT = 5, 5  # for the rate of a key, which has room again in a second or so
 _ABOUT_URL = "Is the server running? Start it with `fleetroll serve`, or say where it is: --url or FLEETROLL_URL."
 _ABOUT_TLS = {
     "WRONG_VERSION_NUMBER": "It does not speak TLS: begin the address with http://, or give that of its TLS proxy.",
@@ -122,20 +124,31 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """One request and its whole reply."""
-        with reaching(self.url):
-            reply = self._http.request(
-                method, self.url + target, params=_given(params), json=body, content=content, headers=headers
-            )
+        reply = self._send(method, target, params=_given(params), json=body, content=content, headers=headers)
         _require_success(reply, self.url)
         return reply
 
     def attempt(self, method: str, target: str, body: Any = None) -> httpx.Response:
-        """The server's reply, or its refusal in any API's words. Raises Failure for 401, 403, 5xx and other servers."""
-        with reaching(self.url):
-            reply = self._http.request(method, self.url + target, json=body)
-        if "x-request-id" not in reply.headers or reply.status_code in {401, 403} or reply.is_server_error:
+        """The server's reply, or its refusal in any API's words.
+
+        Raises Failure for what another record would not be spared either: 401, 403, 429, 5xx and other servers.
+        """
+        reply = self._send(method, target, json=body)
+        if "x-request-id" not in reply.headers or reply.status_code in {401, 403, 429} or reply.is_server_error:
             _require_success(reply, self.url)
         return reply
+
+    def _send(self, method: str, target: str, **request: Any) -> httpx.Response:
+        """The reply to a request, which is repeated while the server says that it comes a moment too soon."""
+        waits = _MAX_WAITS
+        while True:
+            with reaching(self.url):
+                reply = self._http.request(method, self.url + target, **request)
+            after = reply.headers.get("retry-after", "")
+            if reply.status_code != 429 or not after.isdigit() or int(after) > _LONGEST_WAIT or not waits:
+                return reply
+            waits -= 1
+            time.sleep(int(after))
 
     def patch(self, target: str, change: Mapping[str, Any], etag: str | None = None) -> httpx.Response:
         """Apply a merge patch, if the record still has the `etag`, where one is given."""
@@ -241,11 +254,16 @@ def _refusal(reply: httpx.Response, problem: Mapping[str, Any]) -> Failure:
 
 
 def _problem(reply: httpx.Response) -> dict[str, Any] | None:
+    """The native API's refusal, or one of Lamassu's API here, which has no codes; None for anything else."""
     try:
         problem = reply.json()
     except ValueError:
         return None
-    return problem if isinstance(problem, dict) and {"code", "detail"} <= problem.keys() else None
+    if not isinstance(problem, dict):
+        return None
+    if "err" in problem and "x-request-id" in reply.headers:
+        return {"code": "unauthenticated" if reply.status_code == 401 else "", "detail": problem["err"]}
+    return problem if {"code", "detail"} <= problem.keys() else None
 
 
 def ask_ready(url: str) -> int:

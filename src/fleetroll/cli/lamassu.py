@@ -4,7 +4,7 @@ What our own import takes is brought over in bulk; DMS, icons, slots and decommi
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Required, TypedDict, TypeVar
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from msgspec import Struct
 from fleetroll.cli import importing, output
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.importing import Cursor, Page
+from fleetroll.core import limits
 
 if TYPE_CHECKING:
     import httpx
@@ -137,9 +138,18 @@ class Gateway:
         return importing.require(self._ask(path, {}), path, _ABOUT, _Stats).total
 
     def store(self, client: "Client", devices: list[dict[str, Any]], *, dry_run: bool) -> Iterator[importing.Result]:
-        made = set() if dry_run else {device["id"] for device in devices if _created_with_dms_or_icon(client, device)}
+        refused, made = {}, set()
+        for device in () if dry_run else filter(_has_dms_or_icon, devices):
+            reply = _create_device(client, device)
+            if reply.is_success:
+                made.add(device["id"])
+            elif reply.status_code != 409:
+                refused[device["id"]] = reply.json()["err"]
+        for ident, words in refused.items():
+            yield {"ident": ident, "outcome": "failed", "error": {"message": words}}
         known = {device["id"]: device for device in devices}
-        for result in importing.store(client, [_row(device) for device in devices], dry_run=dry_run):
+        rows = [_row(device) for device in devices if device["id"] not in refused]
+        for result in importing.store(client, rows, dry_run=dry_run):
             if result["outcome"] == "failed" or (dry_run and result["outcome"] == "created"):
                 yield result
             else:
@@ -218,11 +228,16 @@ def _row(device: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value}
 
 
-def _created_with_dms_or_icon(client: "Client", device: dict[str, Any]) -> bool:
-    """Make a device with what it can be given only now; False if it has nothing of it, is there, or cannot be made."""
-    given = {"dms_id": device.get("dms_owner"), "icon": device.get("icon"), "icon_color": device.get("icon_color")}
-    body = {"id": device["id"], **given}
-    return any(given.values()) and client.attempt("POST", _DEVICES, body).status_code == 201
+def _has_dms_or_icon(device: dict[str, Any]) -> bool:
+    """Whether a device has what it can be given only when it is made."""
+    return any(device.get(name) for name in ("dms_owner", "icon", "icon_color"))
+
+
+def _create_device(client: "Client", device: dict[str, Any]) -> "httpx.Response":
+    """Make a device with all that it has, so that one which is refused is not there in part."""
+    members = ("id", "alias", "tags", "metadata", "icon", "icon_color")
+    body = {name: device.get(name) for name in members} | {"dms_id": device.get("dms_owner")}
+    return client.attempt("POST", _DEVICES, body)
 
 
 def _finish(client: "Client", device: dict[str, Any], result: importing.Result, *, dry_run: bool) -> importing.Result:
@@ -238,7 +253,7 @@ def _finish(client: "Client", device: dict[str, Any], result: importing.Result, 
 
 def _steps(client: "Client", device: dict[str, Any]) -> Iterator[_Step]:
     """The requests that give a device of ours the slot of the source's, and decommission it where it is there."""
-    slot, ended = device.get("identity"), device.get("status") == _ENDED
+    slot, ended = _with_its_newest(device.get("identity")), device.get("status") == _ENDED
     path = f"{_DEVICES}/{quote(device['id'], safe='')}"
     present = client.attempt("GET", path).json() if slot or ended else {"status": _ENDED}
     if present["status"] == _ENDED:
@@ -251,6 +266,21 @@ def _steps(client: "Client", device: dict[str, Any]) -> Iterator[_Step]:
         yield _Step("PUT", f"{path}/idslot", slot)
     if ended:
         yield _Step("DELETE", f"{path}/decommission")
+
+
+def _with_its_newest(slot: Any) -> Any:
+    """The slot with as many versions and events as one may have here, as a slot keeps them that certificates fill."""
+    if not slot:
+        return None
+    active = str(slot.get("active_version") or 0)
+    versions = _last(slot.get("versions"), limits.MAX_SLOT_VERSIONS, lambda text: (text == active, len(text), text))
+    return slot | {"versions": versions, "events": _last(slot.get("events"), limits.MAX_SLOT_EVENTS, lambda text: text)}
+
+
+def _last(members: Any, most: int, order: Callable[[str], Any]) -> Any:
+    if not isinstance(members, dict) or len(members) <= most:
+        return members
+    return {name: members[name] for name in sorted(members, key=order)[-most:]}
 
 
 def _enrolled(client: "Client", slot: Any) -> bool:

@@ -128,6 +128,8 @@ def test_a_page_has_the_size_that_lists_of_devices_have_and_its_bookmark_keeps_i
         assert len(page["list"]) == size, query
     page = app.request("GET", f"{list_}?page_size=2").json()
     assert len(app.request("GET", f"{list_}?bookmark={page['next']}").json()["list"]) == 2
+    refused = app.request("GET", f"{list_}?bookmark={page['next'][:-2]}")
+    assert (refused.status, "This bookmark is invalid" in refused.json()["err"]) == (400, True)
 
 
 @pytest.mark.parametrize("list_", LISTS)

@@ -231,7 +231,8 @@ def test_a_bookmark_of_another_list_or_hand_is_refused(manager: Manager) -> None
     for number in range(3):
         manager.create(f"d{number}", dms_id="a")
     bookmark = manager.page("page_size=1")["next"]
-    manager.err(manager.send("GET", f"/dms/a?bookmark={bookmark}"), 400)
+    words = manager.err(manager.send("GET", f"/dms/a?bookmark={bookmark}"), 400)
+    assert words == "This bookmark is invalid for this list; start again from the first page."
     for wrong in (bookmark[:-2], "b2ZmOjE7bGltOjE7", "%3D%3D", "x" * 3000):
         manager.err(manager.send("GET", f"?bookmark={wrong}"), 400)
 

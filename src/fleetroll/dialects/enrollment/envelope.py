@@ -5,6 +5,11 @@ from fleetroll.dialects.enrollment import shapes
 from fleetroll.wire.dialect import STATUSES, Envelope
 
 _STATUSES = STATUSES | {Kind.STALE: 409}
+_MESSAGES = {
+    "device_not_found": "device not found",
+    "invalid_cursor": "This bookmark is invalid for this list; start again from the first page.",
+    "cursor_expired": "This bookmark is too old; start again from the first page.",
+}
 
 
 def _body(fault: Fault, status: int, request_id: str) -> shapes.Failure:
@@ -15,6 +20,6 @@ ENVELOPE = Envelope(
     statuses=_STATUSES,
     body=_body,
     codes={"patch_test_failed": 400},
-    messages={"device_not_found": "device not found"},
+    messages=_MESSAGES,
     challenge='Bearer realm="fleetroll"',
 )

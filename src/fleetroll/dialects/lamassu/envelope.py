@@ -12,6 +12,8 @@ _MESSAGES = {
     "circular_parent": "circular parent reference detected",
     "grouped_by_status": "struct validation error",
     "status_forbids": "device status does not allow this operation",
+    "invalid_cursor": "This bookmark is invalid for this list; start again from the first page.",
+    "cursor_expired": "This bookmark is too old; start again from the first page.",
 }
 
 
