@@ -224,7 +224,7 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.MAX_OWNERS_PER_DEVICE},
         {limits.MAX_KIND, limits.MAX_VERSION, limits.MAX_TAG},
         {limits.MAX_DOCUMENT},
-        {limits.MAX_JSON_DEPTH},
+        {limits.MAX_DOCUMENT_DEPTH},
     ],
     "event streams": [{limits.MAX_EVENT_STREAMS}, {limits.MAX_TENANT_STREAMS}],
     "pages": [{limits.MAX_PAGE_BYTES}, {limits.MAX_PAGE_PARTS}, {limits.MAX_TEMPLATE}],

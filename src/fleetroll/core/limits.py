@@ -50,6 +50,7 @@ MAX_SCOPES = 32
 
 # Documents: metadata, config, extras.
 MAX_DOCUMENT = 64 << 10
+MAX_DOCUMENT_DEPTH = MAX_JSON_DEPTH - 1  # so that a device can be sent as it is shown
 MAX_DOCUMENT_KEY = 256
 MAX_DEVICE = 5 * MAX_DOCUMENT  # as it is shown: four documents, each of its full size, and the rest
 MIN_INTEGER = -(1 << 63)
