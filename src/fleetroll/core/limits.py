@@ -77,6 +77,7 @@ MAX_ORGANIZATION_DEPTH = 8
 CURSOR_LIFETIME = 24 * 3600
 SCAN_TIME = 5.0
 MAX_COUNTED_TAGS = 1000
+MAX_COUNTED_KINDS = 1000
 
 # Bulk work.
 MAX_IMPORT_LINE = 2 * MAX_DEVICE  # CSV doubles quotes, of which a document may be full
