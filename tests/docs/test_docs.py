@@ -306,6 +306,9 @@ def test_the_bounds_named_in_passing_are_those_of_the_product() -> None:
     assert "for two days it gets the first answer" in text
     assert (limits.MIN_INTEGER, limits.MAX_INTEGER) == (-(2**63), 2**64 - 1)
     assert "integers from −2⁶³ to 2⁶⁴−1" in text  # noqa: RUF001  # the sign of mathematics
+    telemetry = " ".join(docs.read("docs/telemetry.md").split())
+    assert f"the last {limits.DEFAULT_RANGE:,} buckets until" in telemetry
+    assert f"a reply has at most {limits.MAX_BUCKETS:,}." in telemetry
     lamassu = docs.read("docs/lamassu.md")
     assert f"at most {limits.MAX_PAGE:,}, which" in lamassu
 

@@ -28,9 +28,11 @@ ROUTES = (
         reply=shapes.Telemetry,
         query=(
             Parameter("metric", "the metric; if left out, the last reading of each is shown"),
-            Parameter("from", "the earliest time, RFC 3339"),
+            Parameter(
+                "from", "the earliest time, RFC 3339; with `interval`, by default 1000 intervals before `to`, or now"
+            ),
             Parameter("to", "the time that all readings are before, RFC 3339"),
-            Parameter("order", "asc (default) or desc", choices=("asc", "desc")),
+            Parameter("order", "asc (default) or desc, of readings", choices=("asc", "desc")),
             Parameter(
                 "limit",
                 "maximum number of readings per page, 1 to 10000; 1000 if left out",
