@@ -92,7 +92,6 @@ MAX_BULK_DEVICES = 1000
 # Writes answered by idempotent replay.
 MAX_IDEMPOTENCY_KEY = 255
 IDEMPOTENCY_LIFETIME = 48 * 3600
-MAX_REPLAY = 256 << 10
 
 # Keys, and what is issued for them.
 ACCESS_TOKEN_LIFETIME = 24 * 3600
