@@ -151,6 +151,11 @@ def is_unfinished(path: Path) -> bool:
     return (path / _UNFINISHED).exists()
 
 
+def has_traces(path: Path) -> bool:
+    """Whether anything in a directory is what a server keeps in its data directory."""
+    return any((path / name).exists() for name in (DATABASE, KEY, _UNFINISHED))
+
+
 def is_database(file: Path) -> bool:
     """Whether a file is the database of a data directory, even while no server runs there."""
     found = file.resolve()

@@ -383,6 +383,17 @@ def test_a_damaged_directory_fails_the_check_that_names_the_damage(
 
 
 @about_sqlite
+def test_nobody_is_told_to_give_a_foreign_directory_other_permissions(alone: Fleetroll, work: Path) -> None:
+    foreign = work / "foreign"
+    foreign.mkdir(0o755)
+    (foreign / "hosts").touch()
+    report = alone("doctor", "--data", "foreign", "--json")
+    (failed,) = [check for check in report.json()["checks"] if check["state"] == "fail"]
+    assert (report.code, failed["check"], failed["found"]) == (1, "directory", "there is no registry in foreign")
+    assert "chmod" not in report.out
+
+
+@about_sqlite
 @pytest.mark.parametrize(("minutes", "state"), [(4, "ok"), (6, "warn")])
 def test_a_database_that_was_written_later_than_now_is_a_warning_of_the_clock(
     alone: Fleetroll, data: Path, minutes: int, state: str

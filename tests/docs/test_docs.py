@@ -224,12 +224,12 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.MAX_OWNERS_PER_DEVICE},
         {limits.MAX_KIND, limits.MAX_VERSION, limits.MAX_TAG},
         {limits.MAX_DOCUMENT},
-        {limits.MAX_JSON_DEPTH},
+        {limits.MAX_DOCUMENT_DEPTH},
     ],
     "event streams": [{limits.MAX_EVENT_STREAMS}, {limits.MAX_TENANT_STREAMS}],
     "pages": [{limits.MAX_PAGE_BYTES}, {limits.MAX_PAGE_PARTS}, {limits.MAX_TEMPLATE}],
     "RSA keys waiting to be generated": [{limits.MAX_KEYS_DUE}, {limits.MAX_OWN_KEYS_DUE}, {503}],
-    "patch": [{limits.MAX_PATCH_OPERATIONS}, {limits.MAX_PATCH}],
+    "JSON Patch": [{limits.MAX_PATCH_OPERATIONS}, {limits.MAX_PATCH}],
     "filter": [{limits.MAX_FILTER}, {limits.MAX_PREDICATES}, {limits.MAX_FILTER_DEPTH}],
     "organization": [
         {QUOTAS[noun]}
@@ -306,6 +306,9 @@ def test_the_bounds_named_in_passing_are_those_of_the_product() -> None:
     assert "for two days it gets the first answer" in text
     assert (limits.MIN_INTEGER, limits.MAX_INTEGER) == (-(2**63), 2**64 - 1)
     assert "integers from −2⁶³ to 2⁶⁴−1" in text  # noqa: RUF001  # the sign of mathematics
+    telemetry = " ".join(docs.read("docs/telemetry.md").split())
+    assert f"the last {limits.DEFAULT_RANGE:,} buckets until" in telemetry
+    assert f"a reply has at most {limits.MAX_BUCKETS:,}." in telemetry
     lamassu = docs.read("docs/lamassu.md")
     assert f"at most {limits.MAX_PAGE:,}, which" in lamassu
     relay = " ".join(docs.read("docs/relay.md").split())

@@ -437,6 +437,14 @@ async def test_every_kind_of_change_is_counted_at_once(store: Store, org: int, e
     assert await store.scan.devices.count(elsewhere, None) == 0
 
 
+async def test_counts_name_the_most_frequent_kinds(store: Store, org: int) -> None:
+    kinds = [f"k{number:05}" for number in range(limits.MAX_COUNTED_KINDS)]
+    devices = [device(f"d{number}", kind=kind) for number, kind in enumerate([*kinds, "z-last", "z-last", None, None])]
+    await store.write(lambda records: records.devices.insert_many(org, devices, NOW))
+    by_kind = (await store.scan.devices.counts(org)).by_kind
+    assert [*by_kind.items()] == [("", 2), *((kind, 1) for kind in kinds[:-2]), ("z-last", 2)]
+
+
 async def test_counts_name_the_most_frequent_tags(store: Store, org: int) -> None:
     per_device = 50
     devices = [

@@ -247,6 +247,7 @@ SORTING = {
     "organization_children_at",
     "device_count_cohort",
     "device_count_hardware",
+    "device_count_kind",
     "device_count_software",
     "device_count_tag",
     "sqlite_common_trigrams",

@@ -453,8 +453,7 @@ class Devices:
         return _tally(str(word) for word in asked if word is not None)
 
     async def frequent_tags(self, org: int) -> dict[str, int]:
-        tags = _tally(tag for device in self._of(org) for tag in device.tags)
-        return dict(sorted(tags.items(), key=lambda item: (-item[1], item[0]))[: limits.MAX_COUNTED_TAGS])
+        return _frequent((tag for device in self._of(org) for tag in device.tags), limits.MAX_COUNTED_TAGS)
 
     async def tags(self, org: int, after: str, limit: int) -> list[str]:
         return sorted({tag for device in self._of(org) for tag in device.tags if tag > after})[:limit]
@@ -471,7 +470,7 @@ class Devices:
         return Counts(
             len(devices),
             _tally(device.status.value for device in devices),
-            _tally(device.kind or "" for device in devices),
+            dict(sorted(_frequent((device.kind or "" for device in devices), limits.MAX_COUNTED_KINDS).items())),
             await self.frequent_tags(org),
             {"true": connected, "false": len(devices) - connected},
             _tally(device.cohort or DEFAULT_COHORT for device in devices),
@@ -511,6 +510,10 @@ def _tally(words: Iterable[str]) -> dict[str, int]:
     for word in words:
         counted[word] = counted.get(word, 0) + 1
     return dict(sorted(counted.items()))
+
+
+def _frequent(words: Iterable[str], most: int) -> dict[str, int]:
+    return dict(sorted(_tally(words).items(), key=lambda item: (-item[1], item[0]))[:most])
 
 
 class Named(Generic[R]):

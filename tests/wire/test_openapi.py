@@ -80,6 +80,25 @@ def test_every_reply_is_as_it_is_described(world: World, description: Any) -> No
     assert found == {}
 
 
+def test_a_refusal_is_as_it_is_described(world: World, description: Any) -> None:
+    described = description["components"]["responses"]
+    schemas = {
+        name: content["schema"]
+        for name, told in described.items()
+        for content in told["content"].values()
+        if "schema" in content
+    }
+    assert schemas.keys() > {"native", "blynk", "lamassu"}
+    for sample in world.one_by_one():
+        reply = world.app.request(sample.route.method, sample.raw().target.decode(), key="wrong")
+        if sample.dialect.name in schemas and reply.status == 401:
+            assert problems(description, schemas[sample.dialect.name], reply.json()) == [], sample.label
+    full = world.app.request("GET", "/v1/devices?filter=colour%20%3D%20red").json()
+    assert {"field", "errors"} < full.keys()
+    assert problems(description, schemas["native"], full) == []
+    assert problems(description, schemas["native"], full | {"code": None}) != []
+
+
 def test_a_path_that_can_only_be_refused_is_described_without_a_success(world: World, description: Any) -> None:
     est = ("cacerts", "crl", "simpleenroll", "simplereenroll", "serverkeygen")
     for path in ("/api/ext-v1/customer/getCustomer/", *(f"/.well-known/est/{verb}" for verb in est)):
@@ -120,6 +139,45 @@ def test_a_query_parameter_is_described_as_required_where_it_is(world: World, de
         if sample.route.method != "GET":
             world.prepare()
     assert found == {}
+
+
+def test_a_query_parameter_takes_what_is_described_and_nothing_beyond_it(world: World, description: Any) -> None:
+    found, tried = {}, 0
+    for sample in world.one_by_one():
+        if sample.route.path == ENDLESS or sample.refused or sample.route.form:
+            continue
+        for told in operation(description, sample)["parameters"]:
+            within, beyond = examples(told["schema"])
+            path = sample.target.partition("?")[0]
+            for value in [*within, *beyond] if told["in"] == "query" else []:
+                # The metric is what `limit` and `order` of readings are about.
+                about = "metric=temperature&" if path.endswith("/telemetry") else ""
+                status = answered(world.app, structs.replace(sample, target=f"{path}?{about}{told['name']}={value}"))
+                tried += 1
+                if (status.status < 300) != (value in within):
+                    found[sample.label, told["name"], value] = status.body
+                if sample.route.method != "GET":
+                    world.prepare()
+    assert (found, tried > 30) == ({}, True)
+
+
+def examples(schema: Any) -> tuple[list[str], list[str]]:
+    """The outermost values that a parameter may have, and some that it may not; none if anything will do."""
+    if "enum" in schema:
+        return schema["enum"], ["nonsense", schema["enum"][0].upper()]
+    if "maximum" in schema:
+        least, most = schema["minimum"], schema["maximum"]
+        return [str(least), str(most)], [str(least - 1), str(most + 1)]
+    return [], []
+
+
+def test_a_key_of_a_request_is_described_by_how_long_it_may_be(world: World, description: Any) -> None:
+    path = "/v1/devices"
+    (told,) = [one for one in description["paths"][path]["post"]["parameters"] if one["name"] == "Idempotency-Key"]
+    least, most = told["schema"]["minLength"], told["schema"]["maxLength"]
+    for length, status in ((least - 1, 400), (least, 201), (most, 201), (most + 1, 400)):
+        headers = {"Idempotency-Key": "k" * length}
+        assert world.app.request("POST", path, {"ident": f"key-{length}"}, headers=headers).status == status, length
 
 
 @pytest.mark.parametrize(("name", "value"), [("If-Match", '"other"'), ("If-None-Match", "*")])

@@ -67,7 +67,7 @@ def of(value: Mapping[str, Any], field: str) -> Document:
     text = encode(members, field)
     if len(text) > limits.MAX_DOCUMENT:
         raise invalid("document_too_large", f"{field} is larger than {limits.MAX_DOCUMENT} bytes.", field)
-    if depth_exceeds(text, limits.MAX_JSON_DEPTH):
+    if depth_exceeds(text, limits.MAX_DOCUMENT_DEPTH):
         raise _too_deep(field)
     if _needs_inspection(text):
         _inspect(members, field)
@@ -235,7 +235,7 @@ def _utf8(raw: bytes | str | msgspec.Raw, field: str) -> bytes:
 
 
 def _decoded(body: bytes, field: str) -> Any:
-    if depth_exceeds(body, limits.MAX_JSON_DEPTH):
+    if depth_exceeds(body, limits.MAX_DOCUMENT_DEPTH):
         raise _too_deep(field)
     if has_negative_zero(body):
         raise _refused(field, "holds the integer -0, which cannot be stored; write 0")
@@ -259,7 +259,7 @@ def _refused(field: str, why: str) -> Fault:
 
 
 def _too_deep(field: str) -> Fault:
-    return _refused(field, f"is nested deeper than {limits.MAX_JSON_DEPTH} levels")
+    return _refused(field, f"is nested deeper than {limits.MAX_DOCUMENT_DEPTH} levels")
 
 
 def _not_json(field: str) -> Fault:

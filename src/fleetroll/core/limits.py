@@ -50,8 +50,9 @@ MAX_SCOPES = 32
 
 # Documents: metadata, config, extras.
 MAX_DOCUMENT = 64 << 10
+MAX_DOCUMENT_DEPTH = MAX_JSON_DEPTH - 1  # so that a device can be sent as it is shown
 MAX_DOCUMENT_KEY = 256
-MAX_DEVICE = 5 * MAX_DOCUMENT  # as it is shown: four documents, each of its full size, and the rest
+MAX_DEVICE = 6 * MAX_DOCUMENT  # as it is shown: four documents, each of its full size; owners, tags and the rest
 MIN_INTEGER = -(1 << 63)
 MAX_INTEGER = (1 << 64) - 1
 
@@ -76,9 +77,10 @@ MAX_ORGANIZATION_DEPTH = 8
 CURSOR_LIFETIME = 24 * 3600
 SCAN_TIME = 5.0
 MAX_COUNTED_TAGS = 1000
+MAX_COUNTED_KINDS = 1000
 
 # Bulk work.
-MAX_IMPORT_LINE = 2 * MAX_DEVICE  # CSV doubles quotes, of which a document may be full
+MAX_IMPORT_LINE = 10 * MAX_DOCUMENT  # a device, whose quotes CSV doubles: two thirds of a document may be quotes
 BULK_BATCH = 1_000
 BATCH_BYTES = 2 << 20  # of devices that are taken together, however few they are
 IMPORT_BATCH = 2_000  # where nobody waits for it
@@ -90,7 +92,6 @@ MAX_BULK_DEVICES = 1000
 # Writes answered by idempotent replay.
 MAX_IDEMPOTENCY_KEY = 255
 IDEMPOTENCY_LIFETIME = 48 * 3600
-MAX_REPLAY = 256 << 10
 
 # Keys, and what is issued for them.
 ACCESS_TOKEN_LIFETIME = 24 * 3600

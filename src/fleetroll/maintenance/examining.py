@@ -15,7 +15,16 @@ from pathlib import Path
 from msgspec import Struct
 
 from fleetroll.core import limits, tokens
-from fleetroll.data_directory import DATABASE, KEY, DirectoryRefused, is_unfinished, read_key, resting, secret_of
+from fleetroll.data_directory import (
+    DATABASE,
+    KEY,
+    DirectoryRefused,
+    has_traces,
+    is_unfinished,
+    read_key,
+    resting,
+    secret_of,
+)
 from fleetroll.maintenance.engine import Description, Engine, Refused
 
 _PERMISSIONS_OF_OTHERS = 0o077
@@ -48,13 +57,22 @@ class Report(Struct, frozen=True):
 
 def examine(engine: Engine, data: Path, preset: str | None, database: str | None) -> Report:
     """Check everything there is to check, writing nothing. `database` is where the registry is, if not in `data`."""
-    if not data.is_dir():
+    if (problem := _absence(data, database)) is not None:
         advice = "Name the server's data directory with --data; the first `fleetroll serve` makes one."
-        absent = Finding("directory", State.FAIL, f"{data} does not exist", advice)
+        absent = Finding("directory", State.FAIL, problem, advice)
         return Report([absent, *_machine(engine, data)], is_serving=False)
     with resting(data) as at_rest:
         findings = _directory(engine, data, preset, database, at_rest=at_rest)
         return Report([*findings, *_machine(engine, data)], is_serving=not at_rest)
+
+
+def _absence(data: Path, database: str | None) -> str | None:
+    """Why there is no data directory. One that is somebody else's must not be given the permissions of ours."""
+    if not data.is_dir():
+        return f"{data} does not exist"
+    if database is None and not has_traces(data):
+        return f"there is no registry in {data}"
+    return None
 
 
 def _directory(

@@ -240,7 +240,8 @@ class Devices:
         total = sum(count for _, count in by["status"])
         connected = await count_by(self._connection, Query(SQL["device_count_connected"], {"org": org}))
         by_status: dict[str, int] = dict(sorted(by["status"]))
-        by_kind = dict(sorted((kind or "", count) for kind, count in by["kind"]))
+        kinds = await self._connection.all(SQL["device_count_kind"], {"org": org, "limit": limits.MAX_COUNTED_KINDS})
+        by_kind = dict(sorted((kind or "", count) for kind, count in kinds))
         by_cohort = dict(sorted((cohort or DEFAULT_COHORT, count) for cohort, count in by["cohort"]))
         by_connected = {"true": connected, "false": total - connected}
         return Counts(total, by_status, by_kind, await self.frequent_tags(org), by_connected, by_cohort)
@@ -312,7 +313,7 @@ def _tally_values(key: _TallyKey) -> dict[str, Any]:
     return dict(zip(("org", *select.TALLIED), key, strict=True))
 
 
-_COUNTED = ("status", "kind", "cohort")
+_COUNTED = ("status", "cohort")
 _TALLIES = {
     "cohort": "device_count_cohort",
     "hardware_version": "device_count_hardware",

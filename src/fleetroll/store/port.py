@@ -298,7 +298,8 @@ class Devices(Protocol):
         """How many devices the filter finds in each status that one of them has."""
 
     async def counts(self, org: int) -> Counts:
-        """Devices without a kind count under "". Of the tags, the `limits.MAX_COUNTED_TAGS` most frequent.
+        """Devices without a kind count under "". Of the tags, the `limits.MAX_COUNTED_TAGS` most frequent, and of the
+        kinds, the `limits.MAX_COUNTED_KINDS`: both may be as many as devices.
 
         Of the cohorts, those that have devices. All but the tags are in the order of their words.
         """

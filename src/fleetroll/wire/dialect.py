@@ -105,13 +105,16 @@ class Stream(enum.Enum):
 class Parameter(Struct, frozen=True):
     """A query parameter, for the reader of the documentation and for refusing unknown ones.
 
-    One of type `array` may be given several times, each time as a text.
+    One of type `array` may be given several times, each time as a text. `choices` are all that a text may be, and
+    `bounds` the least and the greatest number.
     """
 
     name: str
     about: str
     type: str = "string"
     required: bool = False
+    choices: tuple[str, ...] = ()
+    bounds: tuple[int, int] | None = None
 
 
 class Route(Struct, frozen=True):

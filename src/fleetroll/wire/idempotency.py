@@ -66,9 +66,7 @@ class Idempotency:
         return Answer(stored.status, encoded, self._open(stored.body, once))
 
     async def keep(self, records: Records, once: Once, answer: Answer, now: Instant) -> None:
-        """Store an answer, unless it is too large to keep: a retry then runs into the work already done."""
-        if len(answer.body) > limits.MAX_REPLAY:
-            return
+        """Store an answer, whatever its length: it is about one record, which has bounds."""
         fields = [(field.decode("latin-1"), value.decode("latin-1")) for field, value in answer.headers]
         headers = msgspec.json.encode(fields).decode()
         body = self._seal(answer.body, once)

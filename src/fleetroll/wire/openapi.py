@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from fleetroll import __version__
+from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.wire.bodies import FORM
 from fleetroll.wire.dialect import CredentialForm, CredentialLocation, Dialect, Parameter, Route, Stream
@@ -15,6 +16,7 @@ _REF = "#/components/{kind}/{name}"
 _REQUEST_ID = "0" * 32
 _CSV = "text/csv"
 _PRECONDITIONS = ("If-Match", "If-None-Match")
+_HEADER_BOUNDS = {"Idempotency-Key": {"minLength": 1, "maxLength": limits.MAX_IDEMPOTENCY_KEY}}
 _CAMEL = re.compile(r"\W+(\w)")
 
 
@@ -23,8 +25,10 @@ def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
     components: dict[str, Any] = {}
     paths: dict[str, Any] = {}
     security: dict[str, Any] = {}
+    refusals: dict[str, Any] = {}
     for dialect in dialects:
         schemas = _schemas(dialect, components)
+        refusals[dialect.name] = _refusal(dialect, schemas)
         for route in dialect.routes:
             for schemes in _schemes(dialect, route):
                 security.update(schemes)
@@ -36,7 +40,7 @@ def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
-            "responses": {dialect.name: _refusal(dialect) for dialect in dialects},
+            "responses": refusals,
             "securitySchemes": security,
         },
     }
@@ -64,6 +68,9 @@ def _scheme(form: CredentialForm) -> dict[str, Any]:
 def _schemas(dialect: Dialect, components: dict[str, Any]) -> dict[int, Any]:
     """The schema of each shape of a dialect, by the shape's identity. Vendors share names; each has a prefix."""
     shapes = {id(shape): shape for route in dialect.routes for shape in _shapes(route)}
+    failure = _failure(dialect)
+    if isinstance(failure, msgspec.Struct):
+        shapes[id(type(failure))] = type(failure)
     template = _REF.format(kind="schemas", name=f"{dialect.name}.{{name}}")
     found, named = msgspec.json.schema_components(shapes.values(), ref_template=template)
     components.update({f"{dialect.name}.{name}": schema for name, schema in named.items()})
@@ -116,7 +123,14 @@ def _query_parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _type(parameter: Parameter) -> dict[str, Any]:
-    return {"type": "array", "items": {"type": "string"}} if parameter.type == "array" else {"type": parameter.type}
+    if parameter.type == "array":
+        return {"type": "array", "items": {"type": "string"}}
+    found: dict[str, Any] = {"type": parameter.type}
+    if parameter.choices:
+        found["enum"] = list(parameter.choices)
+    if parameter.bounds:
+        found["minimum"], found["maximum"] = parameter.bounds
+    return found
 
 
 def _value(parameter: Parameter) -> dict[str, Any]:
@@ -130,7 +144,10 @@ def _header_parameters(dialect: Dialect, route: Route) -> list[dict[str, Any]]:
         *(["Last-Event-ID"] if route.stream is Stream.EVENTS else ()),
         *([dialect.acts_in_header.title()] if dialect.acts_in_header and route.organization is None else ()),
     ]
-    return [{"name": name, "in": "header", "required": False, "schema": {"type": "string"}} for name in names]
+    return [
+        {"name": name, "in": "header", "required": False, "schema": {"type": "string", **_HEADER_BOUNDS.get(name, {})}}
+        for name in names
+    ]
 
 
 def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
@@ -157,12 +174,19 @@ def _content(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"schema": {"type": "string"} if media_type == _CSV else schema}
 
 
-def _refusal(dialect: Dialect) -> dict[str, Any]:
-    """How a dialect words a refusal, by the example of a failure that every dialect has."""
+def _refusal(dialect: Dialect, schemas: dict[int, Any]) -> dict[str, Any]:
+    """How a dialect words a refusal. Those that have no shape for it are known by the example alone."""
+    example = _failure(dialect)
+    schema = schemas.get(id(type(example)))
+    content = {"example": example} if schema is None else {"schema": schema, "example": example}
+    return {"description": "Refused; nothing has changed.", "content": {dialect.envelope.media_type: content}}
+
+
+def _failure(dialect: Dialect) -> Any:
+    """The body of a failure that every dialect has."""
     fault = Fault(Kind.RATE_LIMITED, "rate_limited", "Too many requests.", retry_after=1)
     envelope = dialect.envelope
-    example = envelope.body(fault, envelope.status(fault), _REQUEST_ID)
-    return {"description": "Refused; nothing has changed.", "content": {envelope.media_type: {"example": example}}}
+    return envelope.body(fault, envelope.status(fault), _REQUEST_ID)
 
 
 def _responses(route: Route, schemas: dict[int, Any], refusal: str) -> dict[str, Any]:

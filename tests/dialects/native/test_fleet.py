@@ -609,6 +609,17 @@ def test_the_largest_devices_come_back_from_an_export(app: App) -> None:
         assert outcomes(load(app, exported.body, **headers)) == ["unchanged"]
 
 
+def test_the_deepest_devices_are_taken_back_as_they_are_shown(app: App) -> None:
+    """A CSV has a document without the device around it, so it can say a deeper one than any body of JSON."""
+    deepest = "[" * (limits.MAX_DOCUMENT_DEPTH - 1) + "]" * (limits.MAX_DOCUMENT_DEPTH - 1)
+    rows = [f'"{{""a"":{cell}}}"' for cell in (deepest, f"[{deepest}]")]
+    taken, refused = load_csv(app, f"ident,metadata\na,{rows[0]}\nb,{rows[1]}\n").lines()
+    assert (taken["outcome"], refused["error"]["code"]) == ("created", "invalid_document")
+    assert outcomes(load(app, app.request("GET", "/v1/devices:export").body)) == ["unchanged"]
+    shown = app.request("GET", "/v1/devices/a").json()
+    assert app.request("PUT", "/v1/devices/a", shown).json()["revision"] == shown["revision"]
+
+
 @pytest.mark.parametrize(
     ("query", "code"),
     [("?mode=merge", "invalid_parameter"), ("?dry_run=1", "invalid_parameter"), ("?colour=red", "unknown_parameter")],

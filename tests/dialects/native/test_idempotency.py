@@ -180,6 +180,25 @@ def test_who_is_refused_while_the_same_request_is_about_to_succeed_gets_its_answ
     assert_replayed(refused, made)
 
 
+def test_the_largest_records_are_answered_again_as_well(app: App) -> None:
+    full = {"k": "x" * (limits.MAX_DOCUMENT - len('{"k":""}'))}
+    metrics = {f"m{number}": {"type": "number", "unit": "u" * 50, "unit_symbol": ""} for number in range(600)}
+    tags = [f"{number:02}" + "\U0001f600" * (limits.MAX_TAG - 2) for number in range(limits.MAX_TAGS)]
+    properties = {f"v{pin}": {"label": "x" * 1000} for pin in range(60)}
+    device = {"ident": "new", "metadata": full, "config": full, "schema": metrics, "tags": tags}
+    device["extras"] = {"blynk": {"properties": properties}}
+    template = {
+        "name": "new",
+        "datastreams": [{"pin": f"v{pin}", "type": "string", "label": "\U0001f600" * 200} for pin in range(256)],
+        "metafields": [{"name": f"m{number}", "type": "Text"} for number in range(256)],
+    }
+    for path, body in (("/v1/devices", device), ("/v1/templates", template)):
+        first, again = (app.request("POST", path, body, headers=ONCE | {"Idempotency-Key": path}) for _ in range(2))
+        assert (first.status, again.headers.get("idempotency-replayed")) == (201, "true")
+        assert len(first.body) > 4 * limits.MAX_DOCUMENT
+        assert again.body == first.body
+
+
 def test_an_answer_survives_a_restart(tmp_path: Path) -> None:
     with running(tmp_path / "data") as app:
         first = post(app, "/v1/keys", KEY)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fleetroll.core import limits
 from tests.support.app import App, Response, running
 
 MERGE = {"content-type": "application/merge-patch+json"}
@@ -120,6 +121,24 @@ def test_copies_cannot_blow_a_device_up(app: App) -> None:
     before = app.request("GET", "/v1/devices/d").json()
     assert patch(app, doubling).status == 400
     assert app.request("GET", "/v1/devices/d").json() == before
+
+
+def test_the_largest_device_can_be_patched(app: App) -> None:
+    face = "\U0001f600"  # four bytes long
+    full = {"k": "x" * (limits.MAX_DOCUMENT - len('{"k":""}'))}
+    metrics = {f"m{number:0119}": {"type": "number", "unit": "", "unit_symbol": ""} for number in range(360)}
+    largest = {
+        "name": face * limits.MAX_NAME,
+        "metadata": full,
+        "config": full,
+        "schema": metrics,
+        "tags": [f"{number:02}" + face * (limits.MAX_TAG - 2) for number in range(limits.MAX_TAGS)],
+        "owners": [f"{number:02}" + face * (limits.MAX_EMAIL - 2) for number in range(limits.MAX_OWNERS_PER_DEVICE)],
+        "extras": {"blynk": {"properties": {f"v{pin}": {"label": "x" * 1024} for pin in range(62)}}},
+    }
+    shown = app.request("PUT", "/v1/devices/d", largest)
+    assert len(shown.body) > 5.4 * limits.MAX_DOCUMENT
+    assert patch(app, [{"op": "replace", "path": "/name", "value": "short"}]).json()["name"] == "short"
 
 
 def test_a_device_can_be_renamed_unless_the_name_is_taken(app: App) -> None:

@@ -42,8 +42,9 @@ INSERT INTO device_owner (org, owner, device) VALUES (:org, :owner, :device);
 -- device_owner_delete: one owner of one device
 DELETE FROM device_owner WHERE org = :org AND owner = :owner AND device = :device;
 
--- device_count_kind: how many of each
-SELECT kind, count(*) FROM device WHERE org = :org GROUP BY kind;
+-- device_count_kind: how many of each, the most frequent first
+SELECT kind, count(*) AS devices FROM device WHERE org = :org GROUP BY kind
+    ORDER BY devices DESC, kind NULLS FIRST LIMIT :limit;
 
 -- device_count_tag: how many of each, the most frequent first
 SELECT tag, count(*) AS devices FROM device_tag WHERE org = :org GROUP BY tag ORDER BY devices DESC, tag LIMIT :limit;

@@ -10,7 +10,7 @@ from fleetroll.wire.dialect import Lines, Parameter, Route, Stream
 
 _ROWS = ("application/x-ndjson", "text/csv")
 _DRY_RUN = Parameter("dry_run", "report what would happen and change nothing", "boolean")
-_FORMAT = Parameter("format", "ndjson (default) or csv")
+_FORMAT = Parameter("format", "ndjson (default) or csv", choices=("ndjson", "csv"))
 
 ROUTES = (
     Route(
@@ -21,7 +21,7 @@ ROUTES = (
         mapping.row_result,
         "Store devices from NDJSON or CSV, with one result line per row",
         reply=shapes.RowResult,
-        query=(Parameter("mode", "upsert (default) or create"), _DRY_RUN),
+        query=(Parameter("mode", "upsert (default) or create", choices=("upsert", "create")), _DRY_RUN),
         media_types=_ROWS,
         lines=Lines(shapes.ImportedDevice, mapping.import_row, mapping.bad_row, mapping.uncells, mapping.check_columns),
         stream=Stream.ROWS,
