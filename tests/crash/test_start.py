@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import random
+import resource
 import signal
 import socket
 import stat
@@ -172,6 +173,12 @@ def test_a_server_takes_as_many_connections_as_it_may_where_the_shell_allows_few
         for _ in range(300):
             silent.enter_context(socket.create_connection(("127.0.0.1", server.port)))
         assert httpx.get(f"{server.url}/health").status_code == 200
+
+
+def test_a_server_that_dies_leaves_none_of_its_memory_on_disk(tmp_path: Path) -> None:
+    shell = ("sh", "-c", 'ulimit -Sc $(ulimit -Hc); exec "$@"', "sh")
+    with serving(tmp_path / "data", under=shell) as server:
+        assert resource.prlimit(server.popen.pid, resource.RLIMIT_CORE)[0] == 0
 
 
 def test_a_server_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:
