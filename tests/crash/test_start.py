@@ -477,6 +477,15 @@ def test_a_first_start_killed_at_any_time_can_be_tried_again(tmp_path: Path, see
         assert (data / DATABASE).stat().st_size
 
 
+def test_a_server_key_that_is_there_is_used_for_a_new_database(tmp_path: Path) -> None:
+    data = claim(tmp_path / "data", has_database=False)
+    data.make_key()
+    made = data.server_key(None)
+    data.make_key()
+    assert data.server_key(None) == made
+    data.close()
+
+
 @traced
 @pytest.mark.parametrize(("call", "last"), [("write", 1), ("fsync", 4)])
 def test_a_server_key_is_made_as_a_whole_or_not_at_all(tmp_path: Path, call: str, last: int) -> None:
