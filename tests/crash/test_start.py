@@ -367,6 +367,16 @@ def test_a_registry_without_a_mark_takes_no_key_that_does_not_open_its_authoriti
     assert mark(data) is not None
 
 
+@pytest.mark.parametrize("left", [(), ("lock",)])
+def test_a_directory_that_was_made_before_is_good_for_a_first_start(tmp_path: Path, left: tuple[str, ...]) -> None:
+    """As a service manager makes it, or a container's volume; the lock is all that is left of a start that failed."""
+    for name in left:
+        (tmp_path / name).touch()
+    directory = claim(tmp_path)
+    assert directory.fresh
+    directory.close()
+
+
 def test_a_directory_that_holds_something_else_is_refused_untouched(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
