@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from fleetroll.core.query import Page, Sort
-from fleetroll.data_directory import claim
+from fleetroll.data_directory import claim, is_database, secret_of
 from fleetroll.store import migrations, sqlite
 from fleetroll.store.port import Records
 from tests.support.app import ADMIN_KEY, about_sqlite
@@ -485,6 +485,19 @@ def test_a_first_start_killed_at_any_time_can_be_tried_again(tmp_path: Path, see
     popen.wait()
     with serving(data):
         assert (data / DATABASE).stat().st_size
+
+
+@pytest.mark.parametrize("text", ["ab" * 31, "ab" * 33, "AB" * 32 + "x", "a text that is long enough to be a key"])
+def test_a_server_key_that_is_not_written_as_a_file_has_it_is_the_text_itself(tmp_path: Path, text: str) -> None:
+    # A server that read it otherwise would refuse the registry that was made with it.
+    assert secret_of(tmp_path, text) == text.encode()
+    assert secret_of(tmp_path, "AB" * 32) == b"\xab" * 32
+
+
+def test_only_the_database_of_a_directory_is_its_database(data: Path) -> None:
+    (data / "lock").touch()
+    assert is_database(data / DATABASE)
+    assert not is_database(data / "backup.db")
 
 
 def test_a_server_key_that_is_there_is_used_for_a_new_database(tmp_path: Path) -> None:
