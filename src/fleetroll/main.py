@@ -98,8 +98,15 @@ def serve(config: Config) -> int:
         return _refuse("The system's clock is not between 2020 and 2100: set it, and start again.", ServeExit.CLOCK)
     log.configure(config.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
+    _leave_no_core()
     _allow_open_files()
     return _or_refuse(config, lambda: _serve_alone(config) if config.workers == 1 else _serve_with_workers(config))
+
+
+def _leave_no_core() -> None:
+    """A process that dies is not written to disk, whatever the shell allows: the server key would be in the file."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _allow_open_files() -> None:

@@ -1,5 +1,7 @@
 """A HEAD changes nothing: where a GET only reads, it is answered as that is, and where a GET writes, it is refused."""
 
+import re
+
 import pytest
 
 from fleetroll.application import DIALECTS
@@ -25,6 +27,17 @@ WRITING = {
     "GET /external/api/device/meta/update",
     "GET /external/api/data/get",
 }
+
+
+READ_BY_POST = sorted(
+    {
+        route.path
+        for dialect in DIALECTS
+        for route in dialect.routes
+        if route.method != "GET" and route.operation.effect not in WRITES
+    }
+    - {route.path for _, route in ROUTES}
+)
 
 
 def request(world: World, dialect: Dialect, route: Route, method: str) -> Raw:
@@ -70,3 +83,9 @@ def test_a_head_changes_nothing(dialect: Dialect, route: Route, world: World, st
     # The very same as a GET succeeds, so the HEAD was not refused for another mistake.
     assert got.status < 300
     assert state.all() != before
+
+
+@pytest.mark.parametrize("path", READ_BY_POST)
+def test_a_head_is_no_post_that_only_reads(path: str, world: World) -> None:
+    head = send(world.app, Raw("HEAD", re.sub("{[a-z_]+}", "x", path).encode()))
+    assert (head.status, head.headers["allow"]) == (405, "POST")

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import random
+import resource
 import signal
 import socket
 import stat
@@ -20,7 +21,7 @@ import httpx
 import pytest
 
 from fleetroll.core.query import Page, Sort
-from fleetroll.data_directory import claim
+from fleetroll.data_directory import claim, is_database, secret_of
 from fleetroll.store import migrations, sqlite
 from fleetroll.store.port import Records
 from tests.support.app import ADMIN_KEY, about_sqlite
@@ -172,6 +173,12 @@ def test_a_server_takes_as_many_connections_as_it_may_where_the_shell_allows_few
         for _ in range(300):
             silent.enter_context(socket.create_connection(("127.0.0.1", server.port)))
         assert httpx.get(f"{server.url}/health").status_code == 200
+
+
+def test_a_server_that_dies_leaves_none_of_its_memory_on_disk(tmp_path: Path) -> None:
+    shell = ("sh", "-c", 'ulimit -Sc $(ulimit -Hc); exec "$@"', "sh")
+    with serving(tmp_path / "data", under=shell) as server:
+        assert resource.prlimit(server.popen.pid, resource.RLIMIT_CORE)[0] == 0
 
 
 def test_a_server_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:
@@ -360,6 +367,16 @@ def test_a_registry_without_a_mark_takes_no_key_that_does_not_open_its_authoriti
     assert mark(data) is not None
 
 
+@pytest.mark.parametrize("left", [(), ("lock",)])
+def test_a_directory_that_was_made_before_is_good_for_a_first_start(tmp_path: Path, left: tuple[str, ...]) -> None:
+    """As a service manager makes it, or a container's volume; the lock is all that is left of a start that failed."""
+    for name in left:
+        (tmp_path / name).touch()
+    directory = claim(tmp_path)
+    assert directory.fresh
+    directory.close()
+
+
 def test_a_directory_that_holds_something_else_is_refused_untouched(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -468,6 +485,28 @@ def test_a_first_start_killed_at_any_time_can_be_tried_again(tmp_path: Path, see
     popen.wait()
     with serving(data):
         assert (data / DATABASE).stat().st_size
+
+
+@pytest.mark.parametrize("text", ["ab" * 31, "ab" * 33, "AB" * 32 + "x", "a text that is long enough to be a key"])
+def test_a_server_key_that_is_not_written_as_a_file_has_it_is_the_text_itself(tmp_path: Path, text: str) -> None:
+    # A server that read it otherwise would refuse the registry that was made with it.
+    assert secret_of(tmp_path, text) == text.encode()
+    assert secret_of(tmp_path, "AB" * 32) == b"\xab" * 32
+
+
+def test_only_the_database_of_a_directory_is_its_database(data: Path) -> None:
+    (data / "lock").touch()
+    assert is_database(data / DATABASE)
+    assert not is_database(data / "backup.db")
+
+
+def test_a_server_key_that_is_there_is_used_for_a_new_database(tmp_path: Path) -> None:
+    data = claim(tmp_path / "data", has_database=False)
+    data.make_key()
+    made = data.server_key(None)
+    data.make_key()
+    assert data.server_key(None) == made
+    data.close()
 
 
 @traced

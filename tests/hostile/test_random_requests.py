@@ -6,6 +6,8 @@ number, `FLEETROLL_SEED` for others.
 """
 
 import asyncio
+import base64
+import binascii
 import json
 import os
 import random
@@ -13,11 +15,12 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
+import cbor2
 import pytest
 
 from fleetroll.application import DIALECTS
-from tests.support.raw import NATIVE, Raw, assert_refused, deliver
-from tests.support.samples import Sample, World
+from tests.support.raw import NATIVE, Raw, assert_refused, deliver, send
+from tests.support.samples import DEVICE, World
 
 MUTANTS = int(os.environ.get("FLEETROLL_MUTANTS", "20000"))
 SEED = int(os.environ.get("FLEETROLL_SEED", "1"))
@@ -38,6 +41,9 @@ HEADERS = [
 ]  # fmt: skip
 # The key that all of this is sent with must survive it, and so must the template that the samples name by number.
 SPARED = (b"/v1/keys/1", b"/v1/templates/", b"/organization/template")
+
+NOT_THERE = {401, 403, 404}
+EVENT = b"\x02" + cbor2.dumps({1: 1_700_000_000, 2: 2, 4: {1: 3}, 6: "evt", 9: "1.0.0", 10: "main", 11: b"\x01"})
 
 Mutation = Callable[[random.Random, Raw], Raw]
 
@@ -106,8 +112,7 @@ def grafted(chance: random.Random, value: Any) -> Any:
 MUTATIONS: list[Mutation] = [other_method, other_target, other_target, other_headers, other_bytes, other_document]
 
 
-def mutant(chance: random.Random, sample: Sample) -> Raw:
-    request = sample.raw()
+def mutant(chance: random.Random, request: Raw) -> Raw:
     for _ in range(chance.choice([1, 1, 1, 2, 3])):
         request = chance.choice(MUTATIONS)(chance, request)
     return request
@@ -121,12 +126,68 @@ def test_whatever_comes_is_answered_in_form_and_the_server_goes_on(world: World)
         if number % (AT_ONCE * 50) == 0:
             world.prepare()
             samples = world.samples()
-        requests = [mutant(chance, chance.choice(samples)) for _ in range(AT_ONCE)]
+        requests = [mutant(chance, chance.choice(samples).raw()) for _ in range(AT_ONCE)]
         world.app.runner.run(
             check_all(world, [one for one in requests if not any(part in one.target for part in SPARED)])
         )
     world.prepare()
     assert world.app.request("GET", "/v1/devices/sample").status == 200
+
+
+def framed(message: bytes) -> bytes:
+    """A chunk with all of a message, and a checksum that is right."""
+    return b"\x08" + message + binascii.crc_hqx(message, 0).to_bytes(2, "little")
+
+
+def from_device(chance: random.Random, requests: list[Raw]) -> Raw:
+    """One of the requests, of which the first has the event in a chunk, changed within its frame or anywhere."""
+    if chance.random() < 0.2:
+        return changed(requests[0], parts=(framed(spoil(chance, spoil(chance, EVENT))),))
+    return mutant(chance, chance.choice(requests))
+
+
+def of_devices(world: World) -> list[Raw]:
+    """What devices send by themselves, which no key of an application is good for."""
+    encoded = base64.b64encode(b":" + world.app.key.encode()).decode()
+    path = "/api/v0/organizations/default/projects/default/api_key"
+    shown = world.app.request("GET", path, key=None, headers={"authorization": f"Basic {encoded}"}).json()
+    project = (b"memfault-project-key", shown["data"]["api_key"].encode())
+    token = world.app.request("GET", f"/v1/devices/{DEVICE}/credentials").json()["device_token"].encode()
+    as_json, as_parts = (b"content-type", b"application/json"), (b"content-type", b"multipart/mixed; boundary=x")
+    chunk = framed(EVENT)
+    parts = b"".join(b"--x\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(one), one) for one in (chunk, chunk[:20]))
+    event = {
+        "type": "heartbeat",
+        "device_serial": "S1",
+        "hardware_version": "evt",
+        "software_version": "1",
+        "reason": 3,
+    }
+    asked = b"?device_serial=S1&hardware_version=evt&software_type=main&current_version=1"
+    query = b"?token=" + token
+    noted = b'[{"string_key": "a", "value": 1.5}]'
+    return [
+        Raw("POST", b"/api/v0/chunks/S1", (project, (b"content-type", b"application/octet-stream")), (chunk,)),
+        Raw("POST", b"/api/v0/chunks/S1", (project, as_parts), (parts + b"--x--\r\n",)),
+        Raw("POST", b"/api/v0/events", (project, as_json), (json.dumps([event]).encode(),)),
+        Raw("POST", b"/api/v0/device-config", (project, as_json), (json.dumps({"device": event}).encode(),)),
+        Raw("GET", b"/api/v0/releases/latest" + asked, (project,)),
+        Raw("PATCH", b"/api/v0/attributes?device_serial=S1", (project, as_json), (noted,)),
+        Raw("GET", b"/external/api/batch/update" + query + b"&v1=1&v1=2"),
+        Raw("POST", b"/external/api/batch/update" + query + b"&pin=v1", (as_json,), (b"[[1700000000000,1.5]]",)),
+        Raw("GET", b"/external/api/data/get" + query + b"&pin=v1&period=DAY&granularityType=HOURLY&sourceType=AVG"),
+        Raw("GET", b"/external/api/device/meta/update" + query + b"&metaFieldId=1&value=x"),
+    ]
+
+
+def test_whatever_devices_send_is_answered_in_form_and_the_server_goes_on(world: World) -> None:
+    chance = random.Random(SEED)
+    world.prepare()
+    requests = of_devices(world)
+    assert not {send(world.app, request).status for request in requests} & NOT_THERE
+    for _ in range(0, MUTANTS // 4, AT_ONCE):
+        world.app.runner.run(check_all(world, [from_device(chance, requests) for _ in range(AT_ONCE)]))
+    assert not {send(world.app, request).status for request in requests} & NOT_THERE
 
 
 async def check_all(world: World, requests: list[Raw]) -> None:

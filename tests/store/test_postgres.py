@@ -26,6 +26,7 @@ from fleetroll.store.postgres_syntax import SYNTAX, numbered
 from fleetroll.store.refusals import Refused, Unreachable
 from tests.support import pooler
 from tests.support.postgres import Server, empty_database, new_database, own_server
+from tests.support.proxy import wired
 from tests.support.stores import ENGINES, NOW, changed, device, document, event, key, organization, plant
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["postgres"])]
@@ -305,6 +306,46 @@ async def test_a_transaction_in_a_deadlock_at_its_end_is_run_again(
     found = [await store.read.keys.get(org, number) for number in (first, second)]
     assert [(one.name, one.last_used_at) for one in found if one] == [("held", NOW)] * 2
     assert len(runs) > 1
+
+
+# Keeps a transaction that has added an event waiting in its COMMIT.
+HOLD_COMMITS = """
+    CREATE FUNCTION wait_for_leave() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER wait_for_leave AFTER INSERT ON timeline
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait_for_leave();
+    SELECT pg_advisory_lock(7);
+"""
+
+
+async def test_a_commit_whose_answer_is_lost_is_not_tried_again(engine: str) -> None:
+    url = await new_database()
+    session, parts, runs = await asyncpg.connect(url), urlsplit(url), []
+    await session.execute(HOLD_COMMITS)
+
+    async def append(records: Records) -> None:
+        runs.append(1)
+        await records.timeline.append([event(1, 1)])
+
+    async def is_stored() -> bool:
+        return bool(await session.fetchval("SELECT true FROM timeline"))
+
+    async with wired(lambda: parts.port or 5432) as wire:
+        near = parts._replace(netloc=f"{parts.username}@127.0.0.1:{wire.port}").geturl()
+        store = await postgres.open_store(near, migrate=False)
+        appending = asyncio.ensure_future(store.write(append))
+        await held_up(session)
+        wire.hears.clear()
+        await session.execute("SELECT pg_advisory_unlock(7)")
+        await until(is_stored)
+        wire.cut()
+        wire.hears.set()
+        with pytest.raises(Fault) as refused:
+            await appending
+        assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+        assert len(await store.read.timeline.since(1, 0, 10)) == len(runs) == 1
+        await store.close()
+    await session.close()
 
 
 @pytest.mark.parametrize("bulk", [False, True])

@@ -113,6 +113,7 @@ def test_a_bare_literal_is_a_search(text: str, expected: Filter) -> None:
         ('ident = "*a**b*"', Operator.LIKE, Pattern(("", "a", "b", ""))),
         ("ident = *", Operator.LIKE, Pattern(("", ""))),
         (r'ident = "a\*"', Operator.EQ, "a*"),
+        (r'ident = "a\**"', Operator.LIKE, Pattern(("a*", ""))),
         (r'ident:"a\*"', Operator.CONTAINS, "a*"),
         (r'ident = "\"\'\\\n\t\u00e9"', Operator.EQ, "\"'\\\n\té"),
         (r'ident = "\ud83d\ude00\u002a"', Operator.EQ, "😀*"),
@@ -131,11 +132,13 @@ def test_a_bare_literal_is_a_search(text: str, expected: Filter) -> None:
         ("connected = True", Operator.EQ, True),
         ("last_seen < 1970-01-01T00:00:01Z", Operator.LT, 1_000_000),
         ('last_seen >= "1970-01-02"', Operator.GE, 86_400_000_000),
+        ("last_seen = 1970-01-01T00:00:01Z", Operator.EQ, 1_000_000),
         ("last_seen:*", Operator.EXISTS, None),
         ('tags:"production"', Operator.HAS, "production"),
         ("tags = production", Operator.HAS, "production"),
         ("tags:prod-*", Operator.HAS, Pattern(("prod-", ""))),
         ("tags:*", Operator.EXISTS, None),
+        ('tags = ""', Operator.HAS, ""),
         ("metadata:location", Operator.HAS, "location"),
         ("metadata:12", Operator.HAS, "12"),
         ("metadata:*", Operator.EXISTS, None),
@@ -176,6 +179,8 @@ WARE = Pattern(("ware", ""))
     [
         ("metadata.a = x", [(Operator.EQ, "x"), (Operator.ELEMENT, "x")]),
         ('metadata.a = "1"', [(Operator.EQ, "1"), (Operator.ELEMENT, "1")]),
+        ('metadata.a = "true"', [(Operator.EQ, "true"), (Operator.ELEMENT, "true")]),
+        ('metadata.a = ""', [(Operator.EQ, ""), (Operator.ELEMENT, "")]),
         ("metadata.a = 007", [(Operator.EQ, "007"), (Operator.ELEMENT, "007")]),
         ("metadata.a = ware*", [(Operator.LIKE, WARE), (Operator.ELEMENT, WARE)]),
         (
@@ -282,6 +287,8 @@ def test_unequal_is_the_negation_of_equal() -> None:
         ("metadata.* = 1", 10, "a path names one key"),
         ("metadata = 1", 12, "Document metadata compared as a whole at column 12; "),
         ("metadata:a*", 10, "named in full"),
+        ("metadata.a < *", 14, "No wildcard"),
+        (r'metadata."ab\q" = 1', 13, r"Unknown escape \q"),
         ("metadata.a < null", 12, "have no order"),
         ("metadata.a > true", 12, "have no order"),
         ("metadata.a = 1e999", 14, "out of range"),
@@ -328,8 +335,14 @@ def test_the_bounds_hold_exactly() -> None:
     assert refusal("(" * (depth + 1) + "a" + ")" * (depth + 1)).details["column"] == depth + 1
     assert parse("a " * terms) == And((A,) * terms)
     assert refusal("a " * (terms + 1)).details["column"] == 2 * terms + 1
+    assert parse(f"metadata{'.a' * limits.MAX_JSON_DEPTH} = 1") is not None
     assert parse("a" * limits.MAX_FILTER) is not None
     assert refusal("a" * (limits.MAX_FILTER + 1)).details["column"] == limits.MAX_FILTER + 1
+
+
+def test_what_has_no_text_to_search_is_not_searched() -> None:
+    with pytest.raises(Fault, match='Unexpected "pump" at column 1; there is nothing to search here'):
+        parse_filter("pump", {"status": FIELDS["status"]})
 
 
 def test_siblings_do_not_add_up_to_depth() -> None:

@@ -25,6 +25,7 @@ _OWN_ZONE = "localtime"  # what some machines call their own zone
 _JOINERS = str.maketrans("", "", "\u200d\u200c")
 _PLAIN_MARKS = frozenset(" '_-.,")
 _MULTILINE = str.maketrans("", "", "\n\r\t\u200d\u200c")
+_LONGEST_SPELLING = 4 * limits.MAX_IDENT  # no character is decomposed into more than four
 DOTS = frozenset({".", ".."})
 """Names that nothing in a path may have: every URL library removes them."""
 ROOT = "default"
@@ -45,8 +46,12 @@ def ident(value: str, field: str = "ident") -> str:
 
 
 def identity_key(value: str) -> str:
-    """The form in which identifiers are equal: NFC, case kept."""
-    return value if value.isascii() else unicodedata.normalize("NFC", value)
+    """The form in which identifiers are equal: NFC, case kept.
+
+    A text that can be no spelling of an identifier stays as it is: composing takes the square of its length.
+    """
+    is_plain = value.isascii() or len(value) > _LONGEST_SPELLING
+    return value if is_plain else unicodedata.normalize("NFC", value)
 
 
 def line(value: str, field: str, longest: int = limits.MAX_NAME) -> str:

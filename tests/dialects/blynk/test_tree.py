@@ -168,14 +168,15 @@ def test_an_organization_has_so_many_requests_a_minute(tmp_path: Path) -> None:
     dialect = structs.replace(DIALECT, per_minute=3)
     with running(tmp_path / "data") as app:
 
-        async def calls() -> list[Response]:
+        async def calls(rate: float) -> list[Response]:
             log = AccessLog(None, asyncio.get_running_loop())
-            limited = Settings(organization_rate=Rate(1_000_000, 1_000_000))
+            limited = Settings(organization_rate=Rate(rate, 1_000_000))
             kernel = Kernel(app.services, (dialect, NATIVE), NATIVE, limited, Metrics(), log)
             headers = {"authorization": f"Bearer {app.key}"}
             return [await asgi(kernel, "GET", path, headers, b"") for path in (*[f"{O}/profile"] * 4, "/v1/me")]
 
-        *passed, last, native = app.runner.run(calls())
+        assert {reply.status for reply in app.runner.run(calls(0))} == {200}, "limits are switched off"
+        *passed, last, native = app.runner.run(calls(1_000_000))
         assert [reply.status for reply in passed] == [200] * 3
         assert last.status == 429
         assert 30 < int(last.headers["retry-after"]) <= 60, "when the minute is over that began with the first of them"

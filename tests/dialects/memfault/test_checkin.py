@@ -161,6 +161,14 @@ def test_many_long_events_at_once_keep_nobody_waiting_either(app: App) -> None:
     assert 0 < undecoded < 12
 
 
+@pytest.mark.parametrize("tag", [35, 36])
+def test_a_regular_expression_or_a_mail_in_an_event_is_a_text_like_any_other(app: App, tag: int) -> None:
+    # One of 5 KB took 2.5 seconds to compile, in which nobody was answered.
+    costly = "(?i)" + "[\u0100-\uffff]" * 600
+    chunk(app, "S1", framed(message(EVENT | {5: cbor2.CBORTag(tag, costly), 9: cbor2.CBORTag(tag, "[[2.0]")})))
+    assert device(app, "S1")["last_seen_release"]["version"] == "[[2.0]"
+
+
 def test_chunks_are_shown_as_they_came_and_whether_more_is_to_come(app: App) -> None:
     before = app.request("POST", f"{P}/devices", {"device_serial": "S1", "hardware_version": "evt"})
     assert before.status == 200
