@@ -178,7 +178,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._writer.drain()
-        self._scanners.close()
+        await self._scanners.close()
         self._snapshot.connection.close()
         await self._writer.close()
 
