@@ -131,7 +131,7 @@ class SqliteStore:
         self.read: port.Records = Records(Reading(self._snapshot), own)
         self._scanners = Scanners(file, Tenants(self.read.organizations).of)
         self.scan: port.Records = Records(Adaptive(self._snapshot, self._scanners, limits.SCAN_TIME), own)
-        self.bulk: port.Records = Records(Threaded(self._scanners, None), structs.replace(own, known=None))
+        self.bulk: port.Records = Records(Threaded(self._scanners, limits.SCAN_TIME), structs.replace(own, known=None))
         self._writer = Writer(writer, match_counts, Reserve(file), self._failure.set)
         self._writer.on_commit(self._snapshot.release)
 

@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from fleetroll.store.connection import Indexed, ReadsOnly, Row, Values
+from fleetroll.store.connection import Indexed, ReadsOnly, Row, Values, stopwatch
 from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.refusals import too_costly
 from fleetroll.store.sqlite_syntax import (
@@ -51,6 +51,9 @@ class Inline:
 
     async def all(self, statement: str, values: Values) -> list[Row]:
         return self._execute(statement, values).fetchall()
+
+    async def timed(self, statement: str, values: Values) -> tuple[list[Row], float]:
+        return await stopwatch(self.all(statement, values))
 
     async def settled(self) -> int:
         return _ALL_SETTLED
@@ -225,6 +228,9 @@ class Threaded(_Reader):
     async def all(self, statement: str, values: Values) -> list[Row]:
         return await self._scanners.run(statement, values, self._seconds)
 
+    async def timed(self, statement: str, values: Values) -> tuple[list[Row], float]:
+        return await self._scanners.timed(statement, values, self._seconds)
+
 
 class Adaptive(Threaded):
     """Tries a statement on the event loop for a moment, and moves it to a thread if it needs longer.
@@ -283,8 +289,15 @@ class Scanners:
         self._turns = Turns(_SCANNERS)
 
     async def run(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
+        found, _ = await self.timed(statement, values, seconds)
+        return found
+
+    async def timed(self, statement: str, values: Values, seconds: float | None) -> tuple[list[Row], float]:
         tenant = await self._tenant_of(values.get("org"))
         await self._turns.take(tenant)
+        return await stopwatch(self._begun(tenant, statement, values, seconds))
+
+    async def _begun(self, tenant: int | None, statement: str, values: Values, seconds: float | None) -> list[Row]:
         connection, loop = self._free.pop(), asyncio.get_running_loop()
         scan = loop.run_in_executor(self._threads, _scan, connection, statement, values)
         self._running[scan] = connection

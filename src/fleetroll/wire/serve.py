@@ -394,7 +394,7 @@ class Kernel:
         if route.stream is Stream.EVENTS:
             writer = self._events_while_valid(exchange, writer)
         elif route.stream is Stream.ROWS:
-            writer = self._rows_while_valid(exchange, writer)
+            writer = self._rows_while_valid(exchange, streams.until_gone(writer, _client_ended(exchange)))
         # The first part is made before the reply begins, so that what is wrong from the start is a proper refusal.
         first = await anext(writer, b"")
         headers = [
@@ -425,7 +425,7 @@ class Kernel:
         """
         state = exchange.scope.get("state", {})
         draining: asyncio.Event = state.get("draining") or asyncio.Event()
-        client_ended: asyncio.Event = state.get("client_ended") or asyncio.Event()
+        client_ended = _client_ended(exchange)
         async for part in writer:
             if not await self._may_go_on(exchange) or draining.is_set():
                 return
@@ -470,6 +470,12 @@ class Kernel:
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given.decode()
         return f"{self._request_prefix}-{next(self._request_numbers)}"
+
+
+def _client_ended(exchange: _Exchange) -> asyncio.Event:
+    """Set once the client of a request sends no more, and may have left altogether."""
+    ended: asyncio.Event | None = exchange.scope.get("state", {}).get("client_ended")
+    return ended or asyncio.Event()
 
 
 def _refuse_unknown(query: Query, known: frozenset[str]) -> None:
