@@ -31,7 +31,7 @@ from fleetroll.store.turns import TenantOf, Turns, own_tenant
 SCANNER_CACHE_KIB = 8 << 10
 _SCANNERS = 3  # one more than an organization can have, which may keep them busy for seconds
 _STEPS_BETWEEN_LOOKS = 5_000
-_STEPS_INTO_DOCUMENTS = 100  # many of which read a whole document
+_STEPS_INTO_DOCUMENTS = 1_000  # many of which read a whole document
 _INLINE_SECONDS = 0.002
 _SCAN_TURN = 0.003
 _CLOSING_PAUSE = 0.05
