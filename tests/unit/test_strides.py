@@ -6,6 +6,7 @@ from fleetroll.store.strides import Stride
 
 MANY = 1_000_000
 LIMIT = 5.0
+PORTION = 1_000
 
 # What any stride takes, and what each device adds to it.
 COSTS = {
@@ -24,11 +25,11 @@ def walked(fixed: float, each: float) -> list[tuple[int, float]]:
     """The devices and the seconds of each stride of a walk."""
     stride, left, strides = Stride(), MANY if each < 0.1 else 1_000, []
     while left > 0:
-        devices = stride.next()
+        devices = stride.next(PORTION)
         seconds = fixed + each * devices
         strides.append((devices, seconds))
         if seconds < LIMIT:
-            stride.took(seconds)
+            stride.took(seconds, 0)
             left -= devices
         else:
             assert stride.shorten()
@@ -47,21 +48,30 @@ def test_a_walk_ends_in_strides_that_take_a_moment(fixed: float, each: float) ->
 def test_a_stride_that_was_too_long_is_followed_by_shorter_ones_down_to_one_device() -> None:
     stride = Stride()
     for _ in range(4):
-        stride.took(0.001)
-        longest = stride.next()
+        stride.took(0.001, 0)
+        longest = stride.next(PORTION)
     assert longest == 100_000
     lengths = []
     while stride.shorten():
-        lengths.append(stride.next())
+        lengths.append(stride.next(PORTION))
     assert lengths == [10_000, 1_000, 100, 10, 1]
 
 
 def test_a_stride_gets_shorter_where_devices_get_larger() -> None:
     stride = Stride()
     for _ in range(10):
-        devices = stride.next()
-        stride.took(devices * 1e-5)
-    assert 10_000 < stride.next() <= 50_000
+        devices = stride.next(PORTION)
+        stride.took(devices * 1e-5, 0)
+    assert 10_000 < stride.next(PORTION) <= 50_000
     for _ in range(3):
-        stride.took(stride.next() * 1e-4)
-    assert stride.next() <= 5_000
+        stride.took(stride.next(PORTION) * 1e-4, 0)
+    assert stride.next(PORTION) <= 5_000
+
+
+@pytest.mark.parametrize("share", [1.0, 0.1, 0.001])
+def test_a_stride_has_some_two_portions_of_what_is_found(share: float) -> None:
+    stride = Stride()
+    for _ in range(10):
+        devices = stride.next(PORTION)
+        stride.took(devices * 1e-6, int(devices * share))
+    assert stride.next(PORTION) == min(2 * PORTION / share, 100_000)

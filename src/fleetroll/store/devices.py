@@ -178,7 +178,7 @@ class Devices:
         until: int | None = 0  # where the stride ends; None is the end of all
         while True:
             if until is not None and after >= until:
-                until = await self._ahead(org, after, stride.next())
+                until = await self._ahead(org, after, stride.next(most))
             try:
                 found, seconds = await self._stretch(org, filter, after, until, most)
             except Fault as fault:
@@ -186,7 +186,7 @@ class Devices:
                     raise
                 until = after  # from here again, and not as far
                 continue
-            stride.took(seconds)
+            stride.took(seconds, len(found))
             yield found
             if len(found) == most:
                 after = found[-1].id

@@ -7,6 +7,7 @@ FIRST, GROWTH = 10, 10
 _LONGEST = 100_000
 _SECONDS = 0.25
 _MOST_SECONDS = 1.0
+_PORTIONS = 2
 _LEAST = 1e-9
 
 
@@ -14,7 +15,8 @@ class Stride:
     """How many devices a walk looks at before it lets others go on, those included that its filter does not find.
 
     What a stride costs however short it is, such as looking up a text that is not to be found, is told apart from what
-    each device costs: it is worth up to a second more, and strides do not get shorter for it.
+    each device costs: it is worth up to a second more, and strides do not get shorter for it. Where much is found, a
+    stride has some two portions of it: for a few out of a long one, PostgreSQL might join and sort all of it.
     """
 
     def __init__(self) -> None:
@@ -23,21 +25,24 @@ class Stride:
 
     def _begin_again(self) -> None:
         self._took: float | None = None
-        self._fixed = 0.0
+        self._fixed, self._found = 0.0, 0
         self._before: tuple[int, float] | None = None
 
-    def next(self) -> int:
-        """How many devices the next stride passes, by what the last ones took."""
+    def next(self, portion: int) -> int:
+        """How many devices the next stride passes, by what the last ones took and found."""
         if self._took is not None:
             self._tell_apart(self._took)
             each = max(self._took - self._fixed, _LEAST) / self._devices
-            self._before, self._took = (self._devices, self._took), None
-            self._go(min(max(_SECONDS, self._fixed), _MOST_SECONDS) / each)
+            affordable = min(max(_SECONDS, self._fixed), _MOST_SECONDS) / each
+            useful = _PORTIONS * portion * self._devices / max(self._found, _LEAST)
+            self._before, self._took, self._found = (self._devices, self._took), None, 0
+            self._go(min(affordable, useful))
         return self._devices
 
-    def took(self, seconds: float) -> None:
-        """Part of this stride took so long."""
+    def took(self, seconds: float, found: int) -> None:
+        """A portion of this stride took so long, and has so many devices."""
         self._took = (self._took or 0.0) + seconds
+        self._found += found
 
     def shorten(self) -> bool:
         """This stride took too long to be finished. Returns whether it could be shorter, as the next one is."""
