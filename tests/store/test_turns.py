@@ -45,7 +45,7 @@ async def opened(engine: str, tmp_path: Path) -> AsyncIterator[Run]:
     await sqlite.open_store(file, create=True).close()
     scanners = Scanners(file, tenant_of)
     yield lambda statement, values: scanners.run(statement, values, 1.0)
-    scanners.close()
+    await scanners.close()
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])

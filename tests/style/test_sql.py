@@ -322,6 +322,15 @@ def shapes() -> Iterator[tuple[str, select.Query]]:
             queries = select.pages(SYNTAX, 1, wanted, Sort(sort, descending), Page(50, after))
             for query in queries:
                 yield f"{label}, by {sort}{' descending' if descending else ''}, {place} page", query
+    yield from stretches()
+
+
+def stretches() -> Iterator[tuple[str, select.Query]]:
+    """What a walk reads."""
+    for (label, wanted), until in itertools.product(FILTERS.items(), (None, 500)):
+        for driver in (None, *select.drivers(SYNTAX, wanted)):
+            query = select.stretch(SYNTAX, 1, wanted, 5, until, 50, select.Plan(driver))
+            yield f"{label}, led by {driver and driver.field}, up to {until}", query
 
 
 def slices(*, gathered: bool, near: bool = False) -> Iterator[tuple[str, select.Query]]:

@@ -5,7 +5,7 @@ themselves, and a raise puts back the copies that were taken before it.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -439,6 +439,14 @@ class Devices:
         present.sort(key=lambda device: (sort_value(device, sort.field, sort.path), device.id), reverse=sort.descending)
         absent.sort(key=lambda device: device.id, reverse=sort.descending)
         return [*present, *absent][: page.limit]
+
+    async def walk(
+        self, org: int, filter: Filter | None, fitting: Callable[[Sequence[Device]], int]
+    ) -> AsyncIterator[list[Device]]:
+        after, most = 0, 1
+        while found := await self.page(org, filter, Sort(), Page(most, (None, after))):
+            yield found
+            after, most = found[-1].id, fitting(found)
 
     async def slice(
         self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int

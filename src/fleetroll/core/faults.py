@@ -82,7 +82,8 @@ def not_found(noun: str, name: object) -> Fault:
     words = spoken(noun)
     label = words[:1].upper() + words[1:]
     shown = brief(str(name))
-    return Fault(Kind.NOT_FOUND, f"{noun}_not_found", f"{label} {shown} was not found.", named=shown)
+    named = shown.strip() or '""'  # as a header may be empty
+    return Fault(Kind.NOT_FOUND, f"{noun}_not_found", f"{label} {named} was not found.", named=shown)
 
 
 def brief(text: str, longest: int = 256) -> str:

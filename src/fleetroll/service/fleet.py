@@ -21,7 +21,6 @@ from fleetroll.store.port import Records
 
 T = TypeVar("T")
 _EXPORT_PAGE = 1_000
-_FIRST_BATCH, _GROWTH = 10, 10
 _OTHER_MEMBERS = 256  # bytes of a device in a reply besides its documents and its identifier
 _encode = msgspec.json.Encoder().encode
 
@@ -136,7 +135,7 @@ async def place(call: Call, wanted: CohortMove) -> None:
 
 @operation(Action.DEVICES_READ, Effect.STREAM)
 async def export(call: Call, filter: Filter | None) -> AsyncIterator[list[Device]]:
-    """Every device that the filter finds, by id, in batches."""
+    """Every device that the filter finds, by id, in batches, of which some may be empty."""
     return _shown(call, filter)
 
 
@@ -181,21 +180,15 @@ async def delete(call: Call, wanted: BulkDelete) -> AsyncIterator[list[Result]]:
     return _change_each(call, wanted.filter, change, dry_run=wanted.dry_run, removes=True)
 
 
-async def _walk(call: Call, filter: Filter | None) -> AsyncIterator[list[Device]]:
-    """All devices in order of id. One that is changed meanwhile is met once, as its order does not change.
-
-    The size of a batch is guessed from the devices before it: where they are large, it has fewer.
-    """
-    records, after, size = call.services.store.bulk, None, _FIRST_BATCH
-    while found := await records.devices.page(call.org, filter, Sort(), Page(size, after)):
-        yield found
-        after = (None, found[-1].id)
-        size = _next_size(found)
+def _walk(call: Call, filter: Filter | None) -> AsyncIterator[list[Device]]:
+    """All devices in order of id. A batch is empty where none is found for a while, so that a caller may go."""
+    return call.services.store.bulk.devices.walk(call.org, filter, _fitting)
 
 
-def _next_size(found: Sequence[Device]) -> int:
+def _fitting(found: Sequence[Device]) -> int:
+    """The size of a batch, guessed from the devices before it: where they are large, it has fewer."""
     fitting = limits.BATCH_BYTES * len(found) // sum(map(devices.weight, found))
-    return max(1, min(fitting, _GROWTH * len(found), limits.BULK_BATCH))
+    return max(1, min(fitting, limits.BULK_BATCH))
 
 
 async def _change_each(
@@ -203,6 +196,9 @@ async def _change_each(
 ) -> AsyncIterator[list[Result]]:
     exact = canonical(filter) if filter is not None else None
     async for batch in _walk(call, filter):
+        if not batch:
+            yield []
+            continue
 
         async def work(records: Records, batch: list[Device] = batch) -> list[Result]:
             inner = call.within(records)

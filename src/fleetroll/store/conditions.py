@@ -124,6 +124,11 @@ class Builder:
         values = ", ".join(self._bind(value) for value in (*key, after[1]))
         return f"({', '.join(keys)}) {sign} ({values})"
 
+    def between(self, column: str, after: int, until: int | None) -> list[str]:
+        """The range of what is above `after`, and no higher than `until`."""
+        above = f"{column} > {self._bind(after)}"
+        return [above] if until is None else [above, f"{column} <= {self._bind(until)}"]
+
     def _bind(self, value: object) -> str:
         name = f"v{len(self.values)}"
         self.values[name] = value

@@ -1,6 +1,7 @@
 """What an engine gives the noun modules: a way to run one statement with named values. Nothing here knows a noun."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -26,6 +27,12 @@ class Connection(Protocol):
         """The first row, or None."""
 
     async def all(self, statement: str, values: Values) -> list[Row]: ...
+
+    async def timed(self, statement: str, values: Values) -> tuple[list[Row], float]:
+        """As `all`, and the seconds that it took once its turn had come.
+
+        Where these are limited, raises Fault `query_too_costly` beyond the limit, for whatever reason.
+        """
 
     async def changed(self, statement: str, values: Values) -> bool:
         """Whether a statement that returns what it writes has written anything."""
@@ -64,6 +71,13 @@ async def count_by(connection: Connection, query: Query) -> int:
     """What a query counts."""
     row = await connection.one(query.text, query.values)
     return int(row[0] or 0) if row else 0
+
+
+async def stopwatch(reading: Awaitable[list[Row]]) -> tuple[list[Row], float]:
+    """What is read, and the seconds that it took."""
+    started = time.monotonic()
+    found = await reading
+    return found, time.monotonic() - started
 
 
 class ReadsOnly:

@@ -1,14 +1,14 @@
 """Devices, with the tag and owner links that index them."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, TypeAlias
 
 from msgspec import structs
 
 from fleetroll.core import limits
-from fleetroll.core.faults import conflict
+from fleetroll.core.faults import Fault, conflict
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDevice
 from fleetroll.core.names import identity_key
@@ -20,7 +20,9 @@ from fleetroll.store.known_devices import KnownDevices
 from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.planning import Planner
 from fleetroll.store.port import Draft, TokenOwner
+from fleetroll.store.refusals import TOO_COSTLY
 from fleetroll.store.statements import SQL
+from fleetroll.store.strides import FIRST, GROWTH, Stride
 from fleetroll.store.syntax import Syntax
 
 _TallyKey: TypeAlias = tuple[int, str, str, str, str]
@@ -170,6 +172,46 @@ class Devices:
             return found
         query = select.both(first, *rest)
         return [rows.device(row[2:]) for row in await self._connection.all(query.text, query.values)]
+
+    async def walk(
+        self, org: int, filter: Filter | None, fitting: Callable[[Sequence[Device]], int]
+    ) -> AsyncIterator[list[Device]]:
+        stride, most, after = Stride(), FIRST, 0
+        until: int | None = 0  # where the stride ends; None is the end of all
+        while True:
+            if until is not None and after >= until:
+                until = await self._ahead(org, after, stride.next(most))
+            try:
+                found, seconds = await self._stretch(org, filter, after, until, most)
+            except Fault as fault:
+                if fault.code != TOO_COSTLY or not stride.shorten():
+                    raise
+                until = after  # from here again, and not as far
+                continue
+            stride.took(seconds, len(found))
+            yield found
+            if len(found) == most:
+                after = found[-1].id
+            elif until is None:
+                return
+            else:
+                after = until
+            if found:
+                most = min(fitting(found), GROWTH * most)
+
+    async def _ahead(self, org: int, after: int, devices: int) -> int | None:
+        """Up to which number there are so many devices beyond `after`; None where there are fewer."""
+        values = {"org": org, "after": after, "passed": devices - 1}
+        row = await self._connection.one(SQL["device_ahead"], values)
+        return int(row[0]) if row else None
+
+    async def _stretch(
+        self, org: int, filter: Filter | None, after: int, until: int | None, most: int
+    ) -> tuple[list[Device], float]:
+        plan = await self._planner.page(org, filter, Sort(), most)
+        query = select.stretch(self._syntax, org, filter, after, until, most, plan)
+        found, seconds = await self._connection.timed(query.text, query.values)
+        return list(map(rows.device, found)), seconds
 
     async def slice(
         self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int

@@ -4,7 +4,7 @@ Every verb on tenant data takes the organization's id first and touches no other
 come from the caller; the store decides nothing but the numbers of new rows. Lists come in the order stated.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -282,6 +282,16 @@ class Devices(Protocol):
         """Up to `page.limit` devices after `page.after`, by the sort field and then id.
 
         Devices without the field come last in either direction.
+        """
+
+    def walk(
+        self, org: int, filter: Filter | None, fitting: Callable[[Sequence[Device]], int]
+    ) -> AsyncIterator[list[Device]]:
+        """All devices that the filter finds, by id, in portions; one that is changed meanwhile is met once.
+
+        `fitting` says how many devices like these a portion may have. A portion may be empty: however few are found,
+        and however costly the filter is, each portion takes about as long as the others, and then lets others go on.
+        Raises Fault unavailable `query_too_costly` for a device that takes longer than `limits.SCAN_TIME` by itself.
         """
 
     async def slice(
@@ -748,7 +758,7 @@ class Store(Protocol):
 
     @property
     def bulk(self) -> Records:
-        """For long walks in large pages: always away from the event loop, without a limit of time."""
+        """For walks and large pages: always away from the event loop. A statement may take as long as one of `scan`."""
 
     async def write(
         self,

@@ -35,7 +35,7 @@ _READ = Purpose("look-ups", 8, {"jit": "off"}, 10.0)
 # A list that waits behind an operator's command is given up before it would be refused as too costly.
 _LISTED = {"statement_timeout": str(int(limits.SCAN_TIME * _MILLISECONDS)), "lock_timeout": "1000"}
 _SCAN = Purpose("pages", 4, {**_PLANNED, **_LISTED}, None, by_turns=True)
-_BULK = Purpose("walks", 3, _PLANNED, None, by_turns=True)
+_BULK = Purpose("walks", 3, {**_PLANNED, **_LISTED}, None, by_turns=True)
 _BACKUP = Purpose("backups", 1, _PLANNED, None)
 _WRITE = Purpose(
     "writer",

@@ -5,10 +5,11 @@ as much as a look-up. A session here runs nothing that would need a reset.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
@@ -17,7 +18,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 from msgspec import Struct
 
 from fleetroll.core.faults import Fault, Kind, invalid
-from fleetroll.store.connection import ReadsOnly, Row, Values
+from fleetroll.store.connection import ReadsOnly, Row, Values, stopwatch
 from fleetroll.store.postgres_syntax import numbered
 from fleetroll.store.refusals import storage_full, too_costly
 from fleetroll.store.statements import SQL
@@ -200,21 +201,31 @@ class Pool:
     async def fetch(self, statement: str, values: Values) -> list[Row]:
         if not self._purpose.by_turns:
             return await self._fetched(statement, values)
+        async with self._turn_of(values):
+            return await self._fetched(statement, values)
+
+    async def timed(self, statement: str, values: Values) -> tuple[list[Row], float]:
+        async with self._turn_of(values):
+            return await stopwatch(self._fetched(statement, values, is_judged=False))
+
+    @contextlib.asynccontextmanager
+    async def _turn_of(self, values: Values) -> AsyncIterator[None]:
         tenant = await self._tenant_of(values.get("org"))
         await self._bounded(self._turns.take(tenant), _TURN_SECONDS)
         try:
-            return await self._fetched(statement, values)
+            yield
         finally:
             self._turns.give(tenant)
 
-    async def _fetched(self, statement: str, values: Values) -> list[Row]:
+    async def _fetched(self, statement: str, values: Values, *, is_judged: bool = True) -> list[Row]:
+        """With `is_judged`, one that is ended for taking too long may turn out to be the database's fault."""
         session = self._free.pop() if self._free and not self._free[-1].is_lost else await self._taken(_TURN_SECONDS)
         try:
             return await session.fetch(statement, values)
         except asyncpg.CharacterNotInRepertoireError:
             return []  # what holds U+0000 is never stored, so nothing is found by it
         except asyncpg.QueryCanceledError as problem:
-            if self._purpose.is_bounded and not await _is_modest(session, statement, values):
+            if self._purpose.is_bounded and not (is_judged and await _is_modest(session, statement, values)):
                 raise too_costly() from None
             raise fault(problem) from None
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
@@ -336,7 +347,7 @@ class Reading(ReadsOnly):
     """Implements `connection.Connection` for reading: each statement on a session of the pool, in its own snapshot."""
 
     def __init__(self, pool: Pool) -> None:
-        self._fetch = pool.fetch
+        self._fetch, self._timed = pool.fetch, pool.timed
         self._settled = 0
 
     async def one(self, statement: str, values: Values) -> Row | None:
@@ -345,6 +356,9 @@ class Reading(ReadsOnly):
 
     async def all(self, statement: str, values: Values) -> list[Row]:
         return await self._fetch(statement, values)
+
+    async def timed(self, statement: str, values: Values) -> tuple[list[Row], float]:
+        return await self._timed(statement, values)
 
     async def settled(self) -> int:
         # Numbers are given within a transaction that holds a lock of its organization. Once none is left of those that

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from fleetroll.store import port
-from fleetroll.store.connection import Indexed, Row, Values
+from fleetroll.store.connection import Indexed, Row, Values, stopwatch
 from fleetroll.store.postgres_connections import LOCK_SPACE, Session
 from fleetroll.store.postgres_syntax import SYNTAX
 from fleetroll.store.records import Records
@@ -111,6 +111,9 @@ class Writing:
             await self.flush()
             self._used.clear()
         return await self._send(statement, values)
+
+    async def timed(self, statement: str, values: Values) -> tuple[list[Row], float]:
+        return await stopwatch(self.all(statement, values))
 
     async def changed(self, statement: str, values: Values) -> bool:
         return bool(await self.all(statement, values))

@@ -19,9 +19,12 @@ class Unwritable(Refused):
     """The disk takes no writes, so the store cannot be opened now. What is in it may well be sound."""
 
 
+TOO_COSTLY = "query_too_costly"
+
+
 def too_costly() -> Fault:
     message = "This query takes too long; narrow it with an indexed field such as ident, status, kind or a tag."
-    return Fault(Kind.UNAVAILABLE, "query_too_costly", message, "filter")
+    return Fault(Kind.UNAVAILABLE, TOO_COSTLY, message, "filter")
 
 
 def storage_full() -> Fault:

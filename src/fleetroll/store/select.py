@@ -109,6 +109,18 @@ def pages(
     return [present, _page(syntax, org, filter, sort, Page(page.limit), "IS NULL", plan)]
 
 
+def stretch(
+    syntax: Syntax, org: int, filter: Filter | None, after: int, until: int | None, limit: int, plan: Plan = UNPLANNED
+) -> Query:
+    """A page in order of id, of devices whose id is above `after` and, if `until` is given, no higher than that."""
+    builder = Builder(syntax, org, "id", driver=plan.driver)
+    source, id_column = builder.source(filter, driven=True)
+    conditions = [builder.where(filter)]
+    for column in dict.fromkeys((id_column, ID)):  # on both sides of a join, as neither engine infers it
+        conditions += builder.between(column, after, until)
+    return _listed(builder, source, conditions, (id_column,), Sort(), limit)
+
+
 def both(present: Query, absent: Query) -> Query:
     """The two statements of a page as one. Each row begins with the number of its statement, and its place there.
 

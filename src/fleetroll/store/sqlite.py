@@ -131,7 +131,7 @@ class SqliteStore:
         self.read: port.Records = Records(Reading(self._snapshot), own)
         self._scanners = Scanners(file, Tenants(self.read.organizations).of)
         self.scan: port.Records = Records(Adaptive(self._snapshot, self._scanners, limits.SCAN_TIME), own)
-        self.bulk: port.Records = Records(Threaded(self._scanners, None), structs.replace(own, known=None))
+        self.bulk: port.Records = Records(Threaded(self._scanners, limits.SCAN_TIME), structs.replace(own, known=None))
         self._writer = Writer(writer, match_counts, Reserve(file), self._failure.set)
         self._writer.on_commit(self._snapshot.release)
 
@@ -178,7 +178,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._writer.drain()
-        self._scanners.close()
+        await self._scanners.close()
         self._snapshot.connection.close()
         await self._writer.close()
 

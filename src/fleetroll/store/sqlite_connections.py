@@ -4,7 +4,6 @@ import asyncio
 import functools
 import math
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,20 +12,29 @@ from typing import Any
 import apsw
 import msgspec
 
-from fleetroll.store.connection import Indexed, ReadsOnly, Row, Values
+from fleetroll.store.connection import Indexed, ReadsOnly, Row, Values, stopwatch
 from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.refusals import too_costly
-from fleetroll.store.sqlite_syntax import JSON_HOLDS, NUMBER_DIGITS, TIME_PLACE, json_holds, number_digits, time_place
+from fleetroll.store.sqlite_syntax import (
+    JSON_HOLDS,
+    NUMBER_DIGITS,
+    TIME_PLACE,
+    is_laborious,
+    json_holds,
+    number_digits,
+    reads_documents,
+    time_place,
+)
 from fleetroll.store.statements import SQL
 from fleetroll.store.turns import TenantOf, Turns, own_tenant
 
 SCANNER_CACHE_KIB = 8 << 10
 _SCANNERS = 3  # one more than an organization can have, which may keep them busy for seconds
 _STEPS_BETWEEN_LOOKS = 5_000
-_STEPS_OF_A_SCAN = 1_000_000
-_STEPS_WITH_OURS = 1  # one that is our own code may take as long as a great many of SQLite's
+_STEPS_INTO_DOCUMENTS = 1_000  # many of which read a whole document
 _INLINE_SECONDS = 0.002
 _SCAN_TURN = 0.003
+_CLOSING_PAUSE = 0.05
 _SEARCH_TABLE = "device_search"
 _ALL_SETTLED = (1 << 63) - 1  # one writer commits events in the order of their numbers
 
@@ -43,6 +51,9 @@ class Inline:
 
     async def all(self, statement: str, values: Values) -> list[Row]:
         return self._execute(statement, values).fetchall()
+
+    async def timed(self, statement: str, values: Values) -> tuple[list[Row], float]:
+        return await stopwatch(self.all(statement, values))
 
     async def settled(self) -> int:
         return _ALL_SETTLED
@@ -217,6 +228,9 @@ class Threaded(_Reader):
     async def all(self, statement: str, values: Values) -> list[Row]:
         return await self._scanners.run(statement, values, self._seconds)
 
+    async def timed(self, statement: str, values: Values) -> tuple[list[Row], float]:
+        return await self._scanners.timed(statement, values, self._seconds)
+
 
 class Adaptive(Threaded):
     """Tries a statement on the event loop for a moment, and moves it to a thread if it needs longer.
@@ -230,18 +244,19 @@ class Adaptive(Threaded):
         self._spent = 0.0
         self._inline = Reading(snapshot)
         self._deadline = math.inf
-        # SQLite counts the steps of a prepared statement over all its uses, so the handler may be called at any point
-        # of one.
-        snapshot.connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS)
+        self._look = snapshot.connection.set_progress_handler
 
     async def all(self, statement: str, values: Values) -> list[Row]:
-        if JSON_HOLDS in statement:  # its steps are our own code, which would hold the loop for longer than a moment
+        if is_laborious(statement):  # one step of it would hold the loop for longer than a moment
             return await super().all(statement, values)
         # This turn of the loop has had its share; others may have waited for it.
         while self._spent > _SCAN_TURN:  # noqa: ASYNC110  # what it waits for is the very next turn
             await asyncio.sleep(0)
         started = time.monotonic()
         self._deadline = started + _INLINE_SECONDS
+        # SQLite counts the steps of a prepared statement over all its uses, so the handler may be called at any point
+        # of one.
+        self._look(self._is_late, _STEPS_INTO_DOCUMENTS if reads_documents(statement) else _STEPS_BETWEEN_LOOKS)
         try:
             return await self._inline.all(statement, values)
         except apsw.InterruptError:
@@ -267,41 +282,53 @@ class Scanners:
     """The reader threads."""
 
     def __init__(self, file: Path, tenant_of: TenantOf = own_tenant) -> None:
-        self._file = file
         self._tenant_of = tenant_of
-        self._free: deque[apsw.Connection] = deque()
+        self._free = [open_reader(file, SCANNER_CACHE_KIB) for _ in range(_SCANNERS)]
+        self._running: dict[asyncio.Future[list[Row]], apsw.Connection] = {}
         self._threads = ThreadPoolExecutor(_SCANNERS, "fleetroll-scan")
         self._turns = Turns(_SCANNERS)
 
     async def run(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
+        found, _ = await self.timed(statement, values, seconds)
+        return found
+
+    async def timed(self, statement: str, values: Values, seconds: float | None) -> tuple[list[Row], float]:
         tenant = await self._tenant_of(values.get("org"))
         await self._turns.take(tenant)
-        loop = asyncio.get_running_loop()
-        scan = loop.run_in_executor(self._threads, self._scan, statement, values, seconds)
-        scan.add_done_callback(functools.partial(self._end, tenant))
+        return await stopwatch(self._begun(tenant, statement, values, seconds))
+
+    async def _begun(self, tenant: int | None, statement: str, values: Values, seconds: float | None) -> list[Row]:
+        connection, loop = self._free.pop(), asyncio.get_running_loop()
+        scan = loop.run_in_executor(self._threads, _scan, connection, statement, values)
+        self._running[scan] = connection
+        # Not a progress handler: SQLite calls that after a number of steps, and a single one may take a second.
+        deadline = loop.call_later(seconds, connection.interrupt) if seconds else None
+        scan.add_done_callback(functools.partial(self._end, tenant, deadline))
         await asyncio.wait({scan})  # not `await scan`: when cancelled, the thread still goes on
         return scan.result()
 
-    def _end(self, tenant: int | None, scan: asyncio.Future[list[Row]]) -> None:
+    def _end(self, tenant: int | None, deadline: asyncio.TimerHandle | None, scan: asyncio.Future[list[Row]]) -> None:
+        if deadline is not None:
+            deadline.cancel()  # before its connection has another statement
+        self._free.append(self._running.pop(scan))
         scan.exception()  # retrieved here, as nobody else may
         self._turns.give(tenant)
 
-    def _scan(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
-        connection = self._free.pop() if self._free else open_reader(self._file, SCANNER_CACHE_KIB)
-        deadline = time.monotonic() + seconds if seconds else None
-        steps = _STEPS_WITH_OURS if JSON_HOLDS in statement else _STEPS_OF_A_SCAN
-        connection.set_progress_handler((lambda: time.monotonic() > deadline) if deadline else None, steps)
-        try:
-            return connection.execute(statement, values).fetchall()
-        except apsw.InterruptError:
-            raise too_costly() from None
-        finally:
-            self._free.append(connection)
-
-    def close(self) -> None:
+    async def close(self) -> None:
+        while self._running:
+            for connection in self._running.values():
+                connection.interrupt()  # again, as one that has yet to begin takes no notice
+            await asyncio.wait(self._running, timeout=_CLOSING_PAUSE)
         self._threads.shutdown()
         for connection in self._free:
             connection.close()
+
+
+def _scan(connection: apsw.Connection, statement: str, values: Values) -> list[Row]:
+    try:
+        return connection.execute(statement, values).fetchall()
+    except apsw.InterruptError:
+        raise too_costly() from None
 
 
 def open_reader(file: Path, cache_kib: int) -> apsw.Connection:

@@ -17,6 +17,9 @@ from fleetroll.store.syntax import JsonValue, Syntax
 JSON_HOLDS = "json_holds"
 TIME_PLACE = "time_place"
 NUMBER_DIGITS = "number_digits"
+# What SQLite calls for the operator LIKE. Only what documents hold is compared by this name: a text may be as long as
+# a document, and comparing it with a long pattern takes a second.
+_JSON_LIKE = "like("
 # Called only for texts that begin as a date does: it is a Python function, and costly.
 _TIME = f"CASE WHEN {{column}} ->> {{path}} GLOB '[0-9]*-[0-9]*-[0-9]*' THEN {TIME_PLACE}({{column}} ->> {{path}}) END"
 # Likewise only for numbers that a float may not tell from their neighbours.
@@ -67,6 +70,15 @@ def number_digits(*values: Any) -> str:
 _decode = msgspec.json.Decoder().decode
 
 
+def is_laborious(statement: str) -> bool:
+    """Whether a single step of a statement may take as long as thousands of others."""
+    return JSON_HOLDS in statement or _JSON_LIKE in statement
+
+
+def reads_documents(statement: str) -> bool:
+    return "json_" in statement
+
+
 class Trigrams:
     """Chooses what to ask the substring index for: the trigrams of a text that fewest devices have.
 
@@ -100,7 +112,7 @@ SYNTAX = Syntax(
     json_element=JsonValue("l.type", "l.value", "{column} -> ({path} || '[' || l.key || ']')"),
     json_elements="({type} = 'array' AND EXISTS (SELECT 1 FROM json_each({column}, {keys}) AS l WHERE {test}))",
     json_text="({type} = 'text' AND {read} {compare} {value})",
-    json_like="({type} = 'text' AND {read} LIKE {value} ESCAPE '\\')",
+    json_like="({type} = 'text' AND " + _JSON_LIKE + "{value}, {read}, '\\'))",
     json_number="({type} IN ('integer', 'real') AND {read} {compare} {value})",
     # SQLite reads an integer of more than 63 bits as a float. As text it has 19 or 20 digits, and is never negative.
     json_large=(

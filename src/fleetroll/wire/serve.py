@@ -422,7 +422,9 @@ class Kernel:
         """The same parts, for as long as the caller may have them. A file of bytes is sent to its end."""
         if route.stream is Stream.EVENTS:
             return self._events_while_valid(exchange, writer)
-        return self._rows_while_valid(exchange, writer) if route.stream is Stream.ROWS else writer
+        if route.stream is Stream.ROWS:
+            return self._rows_while_valid(exchange, streams.until_gone(writer, _client_ended(exchange)))
+        return writer
 
     async def _events_while_valid(
         self, exchange: _Exchange, writer: AsyncGenerator[bytes, None]
@@ -434,7 +436,7 @@ class Kernel:
         """
         state = exchange.scope.get("state", {})
         draining: asyncio.Event = state.get("draining") or asyncio.Event()
-        client_ended: asyncio.Event = state.get("client_ended") or asyncio.Event()
+        client_ended = _client_ended(exchange)
         async for part in writer:
             if not await self._is_still_valid(exchange) or draining.is_set():
                 return
@@ -479,6 +481,12 @@ class Kernel:
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given.decode()
         return f"{self._request_prefix}-{next(self._request_numbers)}"
+
+
+def _client_ended(exchange: _Exchange) -> asyncio.Event:
+    """Set once the client of a request sends no more, and may have left altogether."""
+    ended: asyncio.Event | None = exchange.scope.get("state", {}).get("client_ended")
+    return ended or asyncio.Event()
 
 
 def _refuse_unknown(query: Query, known: frozenset[str]) -> None:

@@ -65,6 +65,20 @@ async def _rows(route: Route, request: Request, items: AsyncIterator[list[Any]])
         yield _encode_lines([encode(item, request) for item in batch])
 
 
+async def until_gone(parts: AsyncGenerator[bytes, None], client_ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
+    """The parts; and where none come for long, an empty line now and then for a client that has closed its own half.
+
+    One that has left looks the same until something is sent to it.
+    """
+    clock = asyncio.get_running_loop().time
+    spoken = clock()
+    async for part in parts:
+        is_silent = not part and client_ended.is_set() and clock() - spoken >= limits.EVENT_HEARTBEAT
+        if part or is_silent:
+            spoken = clock()
+        yield b"\n" if is_silent else part
+
+
 async def _csv_rows(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncGenerator[bytes, None]:
     assert route.cells is not None
     yield _csv_text([list(route.columns)])

@@ -6,12 +6,14 @@ import io
 import json
 import re
 import time
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from fleetroll.core import limits
-from tests.support.app import App, Response
+from tests.support.app import App, Response, about_sqlite, running
 
 CSV = {"content-type": "text/csv"}
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -781,3 +783,63 @@ def test_a_change_by_a_costly_filter_keeps_no_other_writer_waiting(app: App) -> 
         assert slowest < (time.monotonic() - began) / 2
 
     app.runner.run(story())
+
+
+# --- searches that take long -----------------------------------------------------------------------------------------
+
+COSTLY = f'NOT metadata.list = "*{"ab" * 1_900}x*"'  # of each text in a list
+
+
+@about_sqlite
+def test_a_change_by_filter_ends_at_a_device_that_takes_too_long_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SCAN_TIME", 0.05)
+    large = {"ident": "large", "metadata": {"list": ["ab" * 15_500] * 2}}
+    with running(tmp_path / "data") as app:
+        load(app, [{"ident": f"d{number}"} for number in range(15)] + [large, {"ident": "last"}])
+        for dry_run in (True, False):
+            wanted = {"filter": COSTLY, "add": ["found"], "dry_run": dry_run}
+            rows = app.request("POST", "/v1/devices:tag", wanted).lines()
+            assert [row.get("ident") for row in rows[:-1]] == [f"d{number}" for number in range(15)]
+            assert rows[-1]["error"]["code"] == "query_too_costly"
+            tagged = app.request("GET", "/v1/devices?filter=tags:found").json()["devices"]
+            assert len(tagged) == (0 if dry_run else 15)
+        for number in range(15):
+            app.request("DELETE", f"/v1/devices/d{number}")
+        for refused in (
+            app.request("POST", "/v1/devices:delete", {"filter": COSTLY}),
+            app.request("GET", f"/v1/devices:export?{urlencode({'filter': COSTLY})}"),
+        ):
+            assert (refused.status, refused.json()["code"]) == (422, "query_too_costly")
+        assert len(everything(app)) == 2
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_a_search_that_finds_nothing_ends_when_its_client_has_left(
+    app: App, monkeypatch: pytest.MonkeyPatch, has_ended: bool
+) -> None:
+    """Of one that has closed its own half, that is known only once something is sent to it."""
+    load(app, [{"ident": f"far-{number}"} for number in range(1_200)])
+    monkeypatch.setattr(limits, "EVENT_HEARTBEAT", 0.0)
+    gone, ended, said = asyncio.Event(), asyncio.Event(), []
+
+    async def receive() -> dict[str, Any]:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message.get("body", b""))
+        if b"\n" in said:
+            gone.set()
+
+    async def export() -> None:
+        if has_ended:
+            ended.set()
+        query = urlencode({"filter": 'metadata.n = "nowhere"'}).encode()
+        path = {"path": "/v1/devices:export", "raw_path": b"/v1/devices:export", "query_string": query}
+        scope = {"type": "http", "method": "GET", "scheme": "http", "headers": [(b"x-api-key", app.key.encode())]}
+        await app.application.asgi({**scope, **path, "state": {"client_ended": ended}}, receive, send)
+
+    app.runner.run(export())
+    assert said[1:] == ([b"\n"] if has_ended else [b""])

@@ -52,6 +52,7 @@ def test_the_header_acts_in_any_organization_below_and_in_no_other(app: App) -> 
     for path in ("default", "acme", "acme.west", "", ".", "west.", "..", "nowhere", "ä"):
         refused = app.request("GET", "/v1/devices/d", key=acme, headers=within(path))
         assert (refused.status, refused.json()["code"]) == (404, "organization_not_found"), path
+        assert refused.json()["detail"] == f"""Organization {path or '""'} was not found."""
 
 
 def test_an_organization_of_somebody_else_is_as_absent_as_one_that_never_was(app: App) -> None:

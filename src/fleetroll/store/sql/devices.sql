@@ -42,6 +42,9 @@ INSERT INTO device_owner (org, owner, device) VALUES (:org, :owner, :device);
 -- device_owner_delete: one owner of one device
 DELETE FROM device_owner WHERE org = :org AND owner = :owner AND device = :device;
 
+-- device_ahead: the one that stands so many places ahead of a number
+SELECT id FROM device WHERE org = :org AND id > :after ORDER BY id LIMIT 1 OFFSET :passed;
+
 -- device_count_kind: how many of each, the most frequent first
 SELECT kind, count(*) AS devices FROM device WHERE org = :org GROUP BY kind
     ORDER BY devices DESC, kind NULLS FIRST LIMIT :limit;
