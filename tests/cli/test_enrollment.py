@@ -70,6 +70,7 @@ def test_a_device_enrols_and_renews_with_one_command_each(
     listed = tmp_path / "list.der"
     assert fleetroll("ca", "crl", "default", str(listed)).code == 0
     assert listed.stat().st_size > 100
+    assert fleetroll("ca", "crl", "default", "-").out.encode(errors="surrogateescape") == listed.read_bytes()
     (tmp_path / "pump-1.key").unlink()
     refused = run(*enroll)
     assert (refused.code, "forbiddenNewEnrollment" in refused.err) == (1, True)

@@ -1,5 +1,6 @@
 """`fleetroll ca`: the authorities that issue identities, and those of others that are trusted."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +67,17 @@ def get(client: "Client", name: str, as_json: bool) -> None:
         click.echo(reply.json()["certificate"], nl=False)
 
 
-@group.command("crl", help="Save what an authority has revoked, as a CRL in DER.")
+@group.command("crl", help="Save what an authority has revoked to FILE (- is standard output), as a CRL in DER.")
 @click.argument("name")
-@click.argument("file", type=files.ANY)
+@click.argument("file", type=click.Path(allow_dash=True, dir_okay=False))
 @connected
-def revocation_list(client: "Client", name: str, file: Path) -> None:
+def revocation_list(client: "Client", name: str, file: str) -> None:
     reply = client.call("GET", path("authorities", name, "crl"))
-    with files.replacing(file) as stream:
+    if file == files.STDIO:
+        sys.stdout.buffer.write(reply.content)
+        sys.stdout.buffer.flush()
+        return
+    with files.replacing(Path(file)) as stream:
         stream.write(reply.content)
 
 

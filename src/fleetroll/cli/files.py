@@ -6,13 +6,26 @@ import secrets
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
 from fleetroll.data_directory import sync
 
 PRIVATE = 0o600
+STDIO = "-"
+
+
+class _Named(click.Path):
+    """A file to be written that must have a name. `-`, which elsewhere is standard output, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == STDIO:
+            self.fail("This is not written to standard output: name a file.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+NAMED = _Named(path_type=Path, dir_okay=False)
 ANY = click.Path(path_type=Path, dir_okay=False)
 EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True)
 

@@ -93,7 +93,7 @@ def token_option(variable: str, text: str) -> Callable[[Any], Any]:
     return click.option("--token", required=True, envvar=variable, show_envvar=True, callback=_token, help=text)
 
 
-state_option = click.option("--state", type=files.ANY, help="File that records the progress.")
+state_option = click.option("--state", type=files.NAMED, help="File that records the progress.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Report what would happen and change nothing.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print a result line for every device.")
 
