@@ -1,10 +1,13 @@
 """`fleetroll ca`, `fleetroll dms` and `fleetroll device enroll`, against a server with a listener for enrolment."""
 
+import fcntl
 import json
+import os
 import re
 import ssl
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from fleetroll.pki import requests
 from tests.cli.conftest import Command, run
 from tests.support import process
 from tests.support.est import needs_tools
+from tests.support.waiting import wait_until
 
 NAMES = ("--est", "127.0.0.1:0", "--est-name", "localhost", "--nats", "off")
 
@@ -75,6 +79,49 @@ def test_a_device_enrols_and_renews_with_one_command_each(
     refused = run(*enroll)
     assert (refused.code, "forbiddenNewEnrollment" in refused.err) == (1, True)
     assert not key.exists(), "what is refused leaves nothing behind"
+
+
+def test_a_renewal_goes_on_from_one_that_was_killed_before_its_second_file(
+    fleetroll: Command, est: str, trust: str, tmp_path: Path
+) -> None:
+    assert fleetroll("dms", "create", "killed", "--anybody").code == 0
+    enroll = ("device", "enroll", "cut-1", "--est", est, "--dms", "killed", "--trust", trust, "--out", str(tmp_path))
+    key, certificate = tmp_path / "cut-1.key", tmp_path / "cut-1.pem"
+    assert run(*enroll).code == 0
+    first = certificate.read_bytes()
+    certificate.unlink()
+    assert run(*enroll, "--renew").code == 0, "after a first enrolment that was killed"
+    certificate.write_bytes(first)
+    assert run(*enroll, "--renew").code == 0, "after a renewal that was killed"
+    ssl.create_default_context().load_cert_chain(certificate, key)
+
+
+def test_two_renewals_at_once_do_not_mix_their_files(
+    server: process.Process, fleetroll: Command, est: str, trust: str, tmp_path: Path
+) -> None:
+    settings = tmp_path / "settings.json"
+    settings.write_text('{"renewal": {"revoke_replaced": false}}')
+    assert fleetroll("dms", "create", "twice", "--anybody").code == 0
+    assert fleetroll("dms", "set", "twice", str(settings)).code == 0
+    enroll = ("device", "enroll", "two-1", "--est", est, "--dms", "twice", "--trust", trust, "--out", str(tmp_path))
+    assert run(*enroll).code == 0
+    key = (tmp_path / "two-1.key").read_bytes()
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)  # as one does that is replacing its files
+    with subprocess.Popen([sys.executable, "-m", "fleetroll", *enroll, "--renew"]) as other:
+        wait_until(lambda: len(_certificates(server, "two-1")) == 2)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(0.5)
+        assert (tmp_path / "two-1.key").read_bytes() == key
+        os.close(descriptor)
+        assert other.wait(20) == 0
+    ssl.create_default_context().load_cert_chain(tmp_path / "two-1.pem", tmp_path / "two-1.key")
+
+
+def _certificates(server: process.Process, ident: str) -> list[object]:
+    reply = httpx.get(f"{server.url}/v1/certificates?device={ident}", headers={"x-api-key": server.key})
+    certificates: list[object] = reply.json()["certificates"]
+    return certificates
 
 
 def test_no_proxy_is_used_for_this_machine(fleetroll: Command, est: str, trust: str, tmp_path: Path) -> None:

@@ -47,24 +47,45 @@ def enroll(
 ) -> None:
     _check_arguments(ident, label, cert, cert_key, renew=renew)
     certificate, key = out / f"{ident}.pem", out / f"{ident}.key"
-    if renew:
-        cert, cert_key = certificate, key
+    presented = _presented(certificate, key) if renew else None
+    if presented is not None:
+        cert, cert_key = presented, key
     elif key.exists():
         raise Failure(Exit.FILE, f"{key} already exists.", "Renew it with --renew, or move it elsewhere.")
     from fleetroll.pki import device  # noqa: PLC0415  # cryptography takes longer than `fleetroll --help`
 
     try:
-        made = device.renewal_request(certificate) if renew else device.new_request(ident)
+        made = device.renewal_request(presented) if presented else device.new_request(ident)
     except ValueError as problem:
-        raise Failure(Exit.FILE, f"{certificate if renew else ident}: {problem}") from None
+        raise Failure(Exit.FILE, f"{presented or ident}: {problem}") from None
     verb = "simplereenroll" if renew else "simpleenroll"
     url = f"{address(est, '--est')}/.well-known/est/{quote(label, safe='~')}/{verb}"
-    # Both are complete before either takes its place: an old key with a new certificate could not even renew. And there
-    # is room for both before the server is asked: it gives a first certificate once.
-    with files.replacing(certificate, 0o644) as public, files.replacing(key, files.PRIVATE) as private:
-        private.write(made.key)
-        public.write(_ask(url, made.request, trust, cert, cert_key))
+    # Both are complete before either takes its place, one program at a time: a key without its certificate could not
+    # even renew, so the key's file has that too. And there is room for both before the server is asked: it gives a
+    # first certificate once.
+    with (
+        files.turns(out) as wait_for_turn,
+        files.replacing(certificate, 0o644) as public,
+        files.replacing(key, files.PRIVATE) as private,
+    ):
+        issued = _ask(url, made.request, trust, cert, cert_key)
+        private.write(made.key + issued)
+        public.write(issued)
+        wait_for_turn()
     click.echo(f"{'Renewed' if renew else 'Enrolled'} {output.plain(ident)}: {certificate} and {key}.")
+
+
+def _presented(certificate: Path, key: Path) -> Path:
+    """The file with the certificate of the key: the key itself, if only that was replaced before an interruption."""
+    return key if _belong(key, key) and not _belong(certificate, key) else certificate
+
+
+def _belong(certificate: Path, key: Path) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key)
+    except OSError:
+        return False
+    return True
 
 
 def _check_arguments(ident: str, label: str, cert: Path | None, cert_key: Path | None, *, renew: bool) -> None:
