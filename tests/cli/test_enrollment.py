@@ -277,6 +277,9 @@ def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, 
     der.write_bytes(ssl.PEM_cert_to_DER_cert(pem.read_text()))
     refused = fleetroll("ca", "create", "binary", "--certificate", str(der))
     assert (refused.code, "not a certificate in PEM" in refused.err) == (7, True)
+    bundle.write_text(f"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n{pem.read_text()}")
+    refused = fleetroll("ca", "create", "secret", "--certificate", str(bundle))
+    assert (refused.code, "contains a private key" in refused.err) == (7, True)
     assert "foreign" in fleetroll("ca", "list").out
     assert fleetroll("dms", "create", "other", "--title", "Other line", "--days", "10").code == 0
     assert "Other line" in fleetroll("dms", "list").out

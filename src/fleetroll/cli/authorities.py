@@ -10,6 +10,7 @@ from fleetroll.cli import files, output, times
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.output import Column, as_json, show
+from fleetroll.core import encodings
 
 if TYPE_CHECKING:
     from fleetroll.cli.client import Client
@@ -49,8 +50,11 @@ def create(client: "Client", name: str, days: int, certificate: Path | None, as_
 
 
 def _pem(file: Path) -> str:
+    content = file.read_bytes()
+    if encodings.has_private_key(content):  # which must not even be sent
+        raise Failure(Exit.FILE, f"{file} contains a private key.", "Name a file with the certificate alone.")
     try:
-        return file.read_bytes().decode()
+        return content.decode()
     except UnicodeDecodeError:
         raise Failure(Exit.FILE, f"{file}: this is not a certificate in PEM.") from None
 
