@@ -170,11 +170,13 @@ def _first_cursor(state: Path, source: Source) -> Cursor:
     raise Failure(Exit.FILE, f"{state} belongs to an import from {progress.source}.", "Name another one with --state.")
 
 
-def store(client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Iterator[Result]:
-    """Store rows as `/v1/devices:import` takes them."""
+def store(
+    client: "Client", rows: list[dict[str, Any]], *, dry_run: bool, create_only: bool = False
+) -> Iterator[Result]:
+    """Store rows as `/v1/devices:import` takes them. With `create_only` those of devices that exist fail."""
     content = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
     headers = {"content-type": "application/x-ndjson"}
-    params = {"dry_run": "true" if dry_run else None}
+    params = {"dry_run": "true" if dry_run else None, "mode": "create" if create_only else None}
     reply = client.call("POST", "/v1/devices:import", params=params, content=content, headers=headers)
     for line in reply.content.splitlines():
         result = json.loads(line)
