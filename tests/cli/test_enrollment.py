@@ -280,6 +280,8 @@ def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, 
     bundle.write_text(f"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n{pem.read_text()}")
     refused = fleetroll("ca", "create", "secret", "--certificate", str(bundle))
     assert (refused.code, "contains a private key" in refused.err) == (7, True)
+    refused = fleetroll("ca", "create", "brief", "--certificate", str(pem), "--days", "9")
+    assert (refused.code, "--certificate or --days" in refused.err) == (2, True)
     assert "foreign" in fleetroll("ca", "list").out
     assert fleetroll("dms", "create", "other", "--title", "Other line", "--days", "10").code == 0
     assert "Other line" in fleetroll("dms", "list").out

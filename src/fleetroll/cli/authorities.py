@@ -38,14 +38,18 @@ def show_list(client: "Client", as_json: bool) -> None:
 
 @group.command("create", help="Create an authority, or trust somebody else's by its certificate.")
 @click.argument("name")
-@click.option("--days", type=click.IntRange(1, 36_500), default=7_300, show_default=True, help="Its lifetime.")
+@click.option("--days", type=click.IntRange(1, 36_500), help="Its lifetime; by default 7300.")
 @click.option("--certificate", type=files.EXISTING, help="PEM file of somebody else's, which only vouches for clients.")
 @as_json
 @connected
-def create(client: "Client", name: str, days: int, certificate: Path | None, as_json: bool) -> None:
-    body: dict[str, Any] = {"name": name, "lifetime": days * times.DAY}
+def create(client: "Client", name: str, days: int | None, certificate: Path | None, as_json: bool) -> None:
+    if certificate is not None and days is not None:
+        raise click.UsageError("A certificate has its own lifetime: give --certificate or --days, not both.")
+    body: dict[str, Any] = {"name": name}
     if certificate is not None:
-        body = {"name": name, "certificate": _pem(certificate)}
+        body["certificate"] = _pem(certificate)
+    elif days is not None:
+        body["lifetime"] = days * times.DAY
     show(client.call("POST", _AUTHORITIES, body=body), as_json=as_json)
 
 
@@ -59,7 +63,9 @@ def _pem(file: Path) -> str:
         raise Failure(Exit.FILE, f"{file}: this is not a certificate in PEM.") from None
 
 
-@group.command("show", help="Print an authority's certificate in PEM, for those who are to trust it.")
+@group.command(
+    "show", help="Print the certificate of authority NAME, or of `default`, in PEM, for those who are to trust it."
+)
 @click.argument("name", default="default")
 @as_json
 @connected

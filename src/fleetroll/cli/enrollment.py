@@ -22,19 +22,31 @@ _ABOUT_CERTIFICATE = "The server may not know the authority of the presented cer
 _ABOUT_EST = "Is it the address of `fleetroll serve --est`? Check --est."
 
 
-@click.command("enroll", help="Get a device's certificate as the device does: make a key, enrol over EST, save both.")
+@click.command(
+    "enroll",
+    help="Enrol as the device IDENT: make a key, get a certificate for it, save both as IDENT.key and IDENT.pem.",
+)
 @click.argument("ident")
-@click.option("--est", required=True, metavar="URL", help="Such as https://fleet.example.com:8443.")
+@click.option(
+    "--est", required=True, metavar="URL", help="The server's address for EST, such as https://fleet.example.com:8443."
+)
 @click.option(
     "--dms", "label", required=True, help="The DMS; preceded by `path~` if its organization is below the root."
 )
-@click.option("--trust", type=files.EXISTING, help="PEM file of the authority that issued the server's certificate.")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Directory for both files."
+    "--trust", type=files.EXISTING, help="PEM file of the server's authority, as `fleetroll ca show` prints it."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Directory of both files; by default the current one.",
 )
 @click.option("--cert", type=files.EXISTING, help="Certificate to present, if the DMS asks for one.")
 @click.option("--cert-key", type=files.EXISTING, help="Its key.")
-@click.option("--renew", is_flag=True, help="Renew the existing certificate, presenting it.")
+@click.option(
+    "--renew", is_flag=True, help="Replace both files: present the certificate, and get another for a new key."
+)
 def enroll(
     ident: str,
     est: str,
