@@ -177,7 +177,8 @@ def test_a_device_shows_the_certificate_that_its_dms_trusts(
     assert fleetroll("dms", "create", "maker", "--authority", "factory", "--anybody").code == 0
     assert fleetroll("dms", "create", "field", "--trust", "factory").code == 0
     common = ("--est", est, "--trust", trust, "--out", str(tmp_path))
-    assert run("device", "enroll", "pump-2", "--dms", "field", *common).code == 4
+    refused = run("device", "enroll", "pump-2", "--dms", "field", *common)
+    assert (refused.code, "with --cert and --cert-key" in refused.err) == (4, True)
     assert run("device", "enroll", "made-2", "--dms", "maker", *common).code == 0
     shown = ("--cert", str(tmp_path / "made-2.pem"), "--cert-key", str(tmp_path / "made-2.key"))
     assert run("device", "enroll", "pump-2", "--dms", "field", *common, *shown).code == 0
@@ -200,7 +201,10 @@ def test_an_enrolment_that_cannot_be_made_is_refused_with_a_reason(
     fleetroll: Command, est: str, trust: str, tmp_path: Path
 ) -> None:
     common = ("--est", est, "--out", str(tmp_path))
-    assert run("device", "enroll", "pump-3", "--dms", "nowhere", *common, "--trust", trust).code == 5
+    lost = run("device", "enroll", "pump-3", "--dms", "nowhere", *common, "--trust", trust)
+    assert (lost.code, "fleetroll dms list" in lost.err) == (5, True)
+    plain = run("device", "enroll", "pump-3", "--dms", "line", *common, "--est", est.replace("https:", "http:"))
+    assert (plain.code, "must begin with https://" in plain.err) == (2, True)
     nobodys = run("device", "enroll", "pump-3", "--dms", "line", *common)
     assert (nobodys.code, "--trust" in nobodys.err) == (3, True)
     misnamed = ("--est", est.replace("localhost", "127.0.0.1"), "--trust", trust)

@@ -19,6 +19,11 @@ _PEM = "application/x-pem-file"
 _ABOUT_TRUST = "Name the authority of its certificate with --trust; `fleetroll ca show` prints the server's own."
 # In TLS 1.3 a client's handshake is complete before the server looks at its certificate.
 _ABOUT_CERTIFICATE = "The server may not know the authority of the presented certificate; see `fleetroll ca list`."
+_NOT_TLS = "--est must begin with https://, as enrolment requires TLS."
+_ABOUT_PLACE = "Check --est and --dms; `fleetroll dms list` shows the names."
+_ABOUT_PRESENTING = (
+    "Present one with --cert and --cert-key; `fleetroll dms get` shows which authorities the DMS trusts."
+)
 _ABOUT_EST = "Is it the address of `fleetroll serve --est`? Check --est."
 
 
@@ -58,6 +63,9 @@ def enroll(
     renew: bool,
 ) -> None:
     _check_arguments(ident, label, cert, cert_key, renew=renew)
+    place = address(est, "--est")
+    if not place.lower().startswith("https:"):
+        raise click.UsageError(_NOT_TLS)
     certificate, key = out / f"{ident}.pem", out / f"{ident}.key"
     presented = _presented(certificate, key) if renew else None
     if presented is not None:
@@ -71,7 +79,7 @@ def enroll(
     except ValueError as problem:
         raise Failure(Exit.FILE, f"{presented or ident}: {problem}") from None
     verb = "simplereenroll" if renew else "simpleenroll"
-    url = f"{address(est, '--est')}/.well-known/est/{quote(label, safe='~')}/{verb}"
+    url = f"{place}/.well-known/est/{quote(label, safe='~')}/{verb}"
     # Both are complete before either takes its place, one program at a time: a key without its certificate could not
     # even renew, so the key's file has that too. And there is room for both before the server is asked: it gives a
     # first certificate once.
@@ -131,14 +139,15 @@ def _ask(url: str, request: bytes, trust: Path | None, cert: Path | None, key: P
     ):
         reply = http.post(url, content=encodings.est(request), headers=headers)
     if reply.status_code != 200 or reply.headers.get("content-type") != _PEM:
-        raise _refused(reply)
+        raise _refused(reply, is_presenting=cert is not None)
     return reply.content
 
 
-def _refused(reply: "httpx.Response") -> Failure:
+def _refused(reply: "httpx.Response", *, is_presenting: bool) -> Failure:
     try:
         words = str(reply.json()["err"])
     except (ValueError, KeyError, TypeError):
         words = f"The server answers {reply.status_code}, but not as EST does."
     exits = {401: Exit.UNAUTHORISED, 403: Exit.REFUSED, 404: Exit.NOT_FOUND}
-    return Failure(exits.get(reply.status_code, Exit.REFUSED), words)
+    advice = {401: "" if is_presenting else _ABOUT_PRESENTING, 404: _ABOUT_PLACE}
+    return Failure(exits.get(reply.status_code, Exit.REFUSED), words, advice.get(reply.status_code, ""))
