@@ -1,10 +1,13 @@
 """`fleetroll ca`, `fleetroll dms` and `fleetroll device enroll`, against a server with a listener for enrolment."""
 
+import fcntl
 import json
+import os
 import re
 import ssl
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from fleetroll.pki import requests
 from tests.cli.conftest import Command, run
 from tests.support import process
 from tests.support.est import needs_tools
+from tests.support.waiting import wait_until
 
 NAMES = ("--est", "127.0.0.1:0", "--est-name", "localhost", "--nats", "off")
 
@@ -70,10 +74,54 @@ def test_a_device_enrols_and_renews_with_one_command_each(
     listed = tmp_path / "list.der"
     assert fleetroll("ca", "crl", "default", str(listed)).code == 0
     assert listed.stat().st_size > 100
+    assert fleetroll("ca", "crl", "default", "-").out.encode(errors="surrogateescape") == listed.read_bytes()
     (tmp_path / "pump-1.key").unlink()
     refused = run(*enroll)
     assert (refused.code, "forbiddenNewEnrollment" in refused.err) == (1, True)
     assert not key.exists(), "what is refused leaves nothing behind"
+
+
+def test_a_renewal_goes_on_from_one_that_was_killed_before_its_second_file(
+    fleetroll: Command, est: str, trust: str, tmp_path: Path
+) -> None:
+    assert fleetroll("dms", "create", "killed", "--anybody").code == 0
+    enroll = ("device", "enroll", "cut-1", "--est", est, "--dms", "killed", "--trust", trust, "--out", str(tmp_path))
+    key, certificate = tmp_path / "cut-1.key", tmp_path / "cut-1.pem"
+    assert run(*enroll).code == 0
+    first = certificate.read_bytes()
+    certificate.unlink()
+    assert run(*enroll, "--renew").code == 0, "after a first enrolment that was killed"
+    certificate.write_bytes(first)
+    assert run(*enroll, "--renew").code == 0, "after a renewal that was killed"
+    ssl.create_default_context().load_cert_chain(certificate, key)
+
+
+def test_two_renewals_at_once_do_not_mix_their_files(
+    server: process.Process, fleetroll: Command, est: str, trust: str, tmp_path: Path
+) -> None:
+    settings = tmp_path / "settings.json"
+    settings.write_text('{"renewal": {"revoke_replaced": false}}')
+    assert fleetroll("dms", "create", "twice", "--anybody").code == 0
+    assert fleetroll("dms", "set", "twice", str(settings)).code == 0
+    enroll = ("device", "enroll", "two-1", "--est", est, "--dms", "twice", "--trust", trust, "--out", str(tmp_path))
+    assert run(*enroll).code == 0
+    key = (tmp_path / "two-1.key").read_bytes()
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)  # as one does that is replacing its files
+    with subprocess.Popen([sys.executable, "-m", "fleetroll", *enroll, "--renew"]) as other:
+        wait_until(lambda: len(_certificates(server, "two-1")) == 2)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(0.5)
+        assert (tmp_path / "two-1.key").read_bytes() == key
+        os.close(descriptor)
+        assert other.wait(20) == 0
+    ssl.create_default_context().load_cert_chain(tmp_path / "two-1.pem", tmp_path / "two-1.key")
+
+
+def _certificates(server: process.Process, ident: str) -> list[object]:
+    reply = httpx.get(f"{server.url}/v1/certificates?device={ident}", headers={"x-api-key": server.key})
+    certificates: list[object] = reply.json()["certificates"]
+    return certificates
 
 
 def test_no_proxy_is_used_for_this_machine(fleetroll: Command, est: str, trust: str, tmp_path: Path) -> None:
@@ -129,7 +177,8 @@ def test_a_device_shows_the_certificate_that_its_dms_trusts(
     assert fleetroll("dms", "create", "maker", "--authority", "factory", "--anybody").code == 0
     assert fleetroll("dms", "create", "field", "--trust", "factory").code == 0
     common = ("--est", est, "--trust", trust, "--out", str(tmp_path))
-    assert run("device", "enroll", "pump-2", "--dms", "field", *common).code == 4
+    refused = run("device", "enroll", "pump-2", "--dms", "field", *common)
+    assert (refused.code, "with --cert and --cert-key" in refused.err) == (4, True)
     assert run("device", "enroll", "made-2", "--dms", "maker", *common).code == 0
     shown = ("--cert", str(tmp_path / "made-2.pem"), "--cert-key", str(tmp_path / "made-2.key"))
     assert run("device", "enroll", "pump-2", "--dms", "field", *common, *shown).code == 0
@@ -152,7 +201,10 @@ def test_an_enrolment_that_cannot_be_made_is_refused_with_a_reason(
     fleetroll: Command, est: str, trust: str, tmp_path: Path
 ) -> None:
     common = ("--est", est, "--out", str(tmp_path))
-    assert run("device", "enroll", "pump-3", "--dms", "nowhere", *common, "--trust", trust).code == 5
+    lost = run("device", "enroll", "pump-3", "--dms", "nowhere", *common, "--trust", trust)
+    assert (lost.code, "fleetroll dms list" in lost.err) == (5, True)
+    plain = run("device", "enroll", "pump-3", "--dms", "line", *common, "--est", est.replace("https:", "http:"))
+    assert (plain.code, "must begin with https://" in plain.err) == (2, True)
     nobodys = run("device", "enroll", "pump-3", "--dms", "line", *common)
     assert (nobodys.code, "--trust" in nobodys.err) == (3, True)
     misnamed = ("--est", est.replace("localhost", "127.0.0.1"), "--trust", trust)
@@ -229,6 +281,11 @@ def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, 
     der.write_bytes(ssl.PEM_cert_to_DER_cert(pem.read_text()))
     refused = fleetroll("ca", "create", "binary", "--certificate", str(der))
     assert (refused.code, "not a certificate in PEM" in refused.err) == (7, True)
+    bundle.write_text(f"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n{pem.read_text()}")
+    refused = fleetroll("ca", "create", "secret", "--certificate", str(bundle))
+    assert (refused.code, "contains a private key" in refused.err) == (7, True)
+    refused = fleetroll("ca", "create", "brief", "--certificate", str(pem), "--days", "9")
+    assert (refused.code, "--certificate or --days" in refused.err) == (2, True)
     assert "foreign" in fleetroll("ca", "list").out
     assert fleetroll("dms", "create", "other", "--title", "Other line", "--days", "10").code == 0
     assert "Other line" in fleetroll("dms", "list").out

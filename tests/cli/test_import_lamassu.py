@@ -212,18 +212,31 @@ def test_a_source_whose_records_are_not_lamassus_is_told_apart(
     ("record", "words"),
     [
         ({"id": "A", "dms_owner": "line", "icon": "x" * 300}, "icon must have 1 to 256 characters"),
-        ({"id": "A", "dms_owner": "l\u200bine"}, "dms_id must not contain control"),
+        ({"id": "A", "dms_owner": "l\u200bine"}, "dms must not contain control"),
         ({"id": "A", "dms_owner": "line", "tags": ["a,b"]}, "a tag must have no comma"),
     ],
 )
 def test_a_device_that_does_not_fit_as_a_whole_is_reported_and_not_there_in_part(
     fleetroll: Fleetroll, here: dict[str, str], work: Path, record: dict[str, Any], words: str
 ) -> None:
+    expected = {"created": 1, "updated": 0, "unchanged": 0, "failed": 1}
     with impostor(json.dumps({"list": [record, {"id": "B", "icon": "i"}], "total": 2}).encode()) as url:
+        rehearsed = fleetroll(*given(url, "any", "--devices-only", "--dry-run"), **here)
         done = fleetroll(*given(url, "any", "--devices-only"), **here)
-    assert (done.code, counts(done.out)) == (6, {"created": 1, "updated": 0, "unchanged": 0, "failed": 1})
+    assert (rehearsed.code, counts(rehearsed.out.partition("\n")[2])) == (6, expected)
+    assert (done.code, counts(done.out)) == (6, expected)
+    assert words in rehearsed.err
     assert words in done.err
     assert [device["ident"] for device in fleetroll("device", "list", "--json", **here).json()["devices"]] == ["B"]
+
+
+def test_devices_beyond_the_quota_fail_each_by_itself(fleetroll: Fleetroll, here: dict[str, str], work: Path) -> None:
+    assert fleetroll("org", "set", here["FLEETROLL_ORGANIZATION"], "--quota", "devices=1").code == 0
+    records = [{"id": "A", "dms_owner": "line"}, {"id": "B", "icon": "i"}, {"id": "C"}]
+    with impostor(json.dumps({"list": records, "total": 3}).encode()) as url:
+        done = fleetroll(*given(url, "any", "--devices-only"), **here)
+    assert (done.code, counts(done.out)) == (6, {"created": 1, "updated": 0, "unchanged": 0, "failed": 2})
+    assert "B: This organization may have at most 1 devices" in done.err
 
 
 def test_a_device_that_has_renewed_for_long_comes_with_what_its_slot_had_last(
@@ -243,7 +256,7 @@ def test_a_device_that_has_renewed_for_long_comes_with_what_its_slot_had_last(
 
 
 def test_an_import_keeps_to_the_rate_of_its_key(tmp_path: Path, work: Path) -> None:
-    records = [{"id": f"D{number}", "dms_owner": "line"} for number in range(9)]
+    records = [{"id": f"D{number}", "status": "ACTIVE", "identity": SLOT} for number in range(9)]
     with (
         impostor(json.dumps({"list": records, "total": len(records)}).encode()) as url,
         process.serving(tmp_path / "data", "--key-rate", "4") as target,

@@ -134,10 +134,26 @@ def test_a_backup_does_not_take_the_place_of_a_registry(fleetroll: Fleetroll, da
     assert fleetroll("backup", "fleetroll.db").code == 0
 
 
-@pytest.mark.parametrize("place", ["-", "/dev/null"])
-def test_a_backup_goes_into_a_plain_file_only(fleetroll: Fleetroll, work: Path, place: str) -> None:
-    refused = fleetroll("backup", place)
-    assert (refused.code, f"{place} is not a plain file." in refused.err) == (2, True)
+def test_a_backup_goes_into_a_plain_file_only(fleetroll: Fleetroll) -> None:
+    refused = fleetroll("backup", "/dev/null")
+    assert (refused.code, "/dev/null is not a plain file." in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["backup", "-"],
+        ["relay", "certificate", "-"],
+        ["device", "import", "x.csv", "--errors", "-"],
+        ["import", "lamassu", "--url", "http://127.0.0.1:9", "--token", "t", "--state", "-"],
+    ],
+)
+def test_what_is_not_written_to_standard_output_needs_the_name_of_a_file(
+    fleetroll: Fleetroll, work: Path, command: list[str]
+) -> None:
+    (work / "x.csv").write_text("ident\n")
+    refused = fleetroll(*command)
+    assert (refused.code, "name a file" in refused.err) == (2, True)
     assert not (work / "-").exists()
 
 

@@ -53,6 +53,20 @@ async def test_an_engine_finds_what_a_predicate_holds_of(store: Store, org: int)
         assert await store.scan.devices.count(org, wanted) == len(expected), text
 
 
+async def test_a_predicate_does_not_see_what_is_hidden(store: Store, org: int) -> None:
+    devices = await fleet(store, org, [{"a": 1}, {"b": 1}, {"c": {"a": 1, "b": 1}}, {}])
+    for text, expected in (
+        ("exists($.a)", []),
+        ("exists($.b)", []),
+        ("exists($.c.a)", [2]),
+        ("exists($.**.a)", [2]),
+        ("exists($.*)", [2]),
+        ("!(exists($.a))", [0, 1, 2, 3]),
+    ):
+        wanted = JsonPath("metadata", jsonpath.write(jsonpath.parse(text)), ("a", "b"))
+        assert await found(store, org, wanted) == [devices[place].ident for place in expected], text
+
+
 async def test_who_has_no_slot_is_not_found_by_one(store: Store, org: int) -> None:
     await fleet(store, org, [{}])
     assert await found(store, org, JsonPath("identity", "exists($)")) == []

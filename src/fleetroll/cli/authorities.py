@@ -1,5 +1,6 @@
 """`fleetroll ca`: the authorities that issue identities, and those of others that are trusted."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from fleetroll.cli import files, output, times
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.output import Column, as_json, show
+from fleetroll.core import encodings
 
 if TYPE_CHECKING:
     from fleetroll.cli.client import Client
@@ -36,25 +38,34 @@ def show_list(client: "Client", as_json: bool) -> None:
 
 @group.command("create", help="Create an authority, or trust somebody else's by its certificate.")
 @click.argument("name")
-@click.option("--days", type=click.IntRange(1, 36_500), default=7_300, show_default=True, help="Its lifetime.")
+@click.option("--days", type=click.IntRange(1, 36_500), help="Its lifetime; by default 7300.")
 @click.option("--certificate", type=files.EXISTING, help="PEM file of somebody else's, which only vouches for clients.")
 @as_json
 @connected
-def create(client: "Client", name: str, days: int, certificate: Path | None, as_json: bool) -> None:
-    body: dict[str, Any] = {"name": name, "lifetime": days * times.DAY}
+def create(client: "Client", name: str, days: int | None, certificate: Path | None, as_json: bool) -> None:
+    if certificate is not None and days is not None:
+        raise click.UsageError("A certificate has its own lifetime: give --certificate or --days, not both.")
+    body: dict[str, Any] = {"name": name}
     if certificate is not None:
-        body = {"name": name, "certificate": _pem(certificate)}
+        body["certificate"] = _pem(certificate)
+    elif days is not None:
+        body["lifetime"] = days * times.DAY
     show(client.call("POST", _AUTHORITIES, body=body), as_json=as_json)
 
 
 def _pem(file: Path) -> str:
+    content = file.read_bytes()
+    if encodings.has_private_key(content):  # which must not even be sent
+        raise Failure(Exit.FILE, f"{file} contains a private key.", "Name a file with the certificate alone.")
     try:
-        return file.read_bytes().decode()
+        return content.decode()
     except UnicodeDecodeError:
         raise Failure(Exit.FILE, f"{file}: this is not a certificate in PEM.") from None
 
 
-@group.command("show", help="Print an authority's certificate in PEM, for those who are to trust it.")
+@group.command(
+    "show", help="Print the certificate of authority NAME, or of `default`, in PEM, for those who are to trust it."
+)
 @click.argument("name", default="default")
 @as_json
 @connected
@@ -66,13 +77,17 @@ def get(client: "Client", name: str, as_json: bool) -> None:
         click.echo(reply.json()["certificate"], nl=False)
 
 
-@group.command("crl", help="Save what an authority has revoked, as a CRL in DER.")
+@group.command("crl", help="Save what an authority has revoked to FILE (- is standard output), as a CRL in DER.")
 @click.argument("name")
-@click.argument("file", type=files.ANY)
+@click.argument("file", type=click.Path(allow_dash=True, dir_okay=False))
 @connected
-def revocation_list(client: "Client", name: str, file: Path) -> None:
+def revocation_list(client: "Client", name: str, file: str) -> None:
     reply = client.call("GET", path("authorities", name, "crl"))
-    with files.replacing(file) as stream:
+    if file == files.STDIO:
+        sys.stdout.buffer.write(reply.content)
+        sys.stdout.buffer.flush()
+        return
+    with files.replacing(Path(file)) as stream:
         stream.write(reply.content)
 
 

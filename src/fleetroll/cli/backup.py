@@ -17,10 +17,10 @@ _MAGIC = b"SQLite format 3\0"
 
 
 @click.command("backup", help="Save a consistent copy of the whole registry to FILE, without stopping it.")
-@click.argument("file", type=files.ANY)
+@click.argument("file", type=files.NAMED)
 @connected
 def backup(client: "Client", file: Path) -> None:
-    if str(file) == "-" or (file.exists() and not file.is_file()):
+    if file.exists() and not file.is_file():
         raise click.UsageError(f"{file} is not a plain file.")
     if is_database(file):
         raise click.UsageError(f"{file} is the database of a server, which a backup must not replace.")

@@ -1,18 +1,32 @@
 """Local files: as options name them, and as commands write them, complete under their name or not there."""
 
 import contextlib
+import fcntl
 import os
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
 from fleetroll.data_directory import sync
 
 PRIVATE = 0o600
+STDIO = "-"
+
+
+class _Named(click.Path):
+    """A file to be written that must have a name. `-`, which elsewhere is standard output, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == STDIO:
+            self.fail("This is not written to standard output: name a file.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+NAMED = _Named(path_type=Path, dir_okay=False)
 ANY = click.Path(path_type=Path, dir_okay=False)
 EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -39,6 +53,21 @@ def replacing(file: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
             part.unlink()
             raise
     sync(target.parent)
+
+
+@contextlib.contextmanager
+def turns(directory: Path) -> Iterator[Callable[[], None]]:
+    """Yields a function that waits for this process's turn to change files there; the turn ends with the block."""
+    descriptor = os.open(directory, os.O_RDONLY)
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):  # not every file system of a network has locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    try:
+        yield wait
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,6 @@ _IMPORT, _EXPORT = "/v1/devices:import", "/v1/devices:export"
 _MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 _FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 _CHUNK = 256 << 10
-_STDIO = "-"
 _BROKEN = b'{"error":'  # how no row begins
 
 format_option = click.option(
@@ -77,7 +76,7 @@ def lines(parts: Iterable[bytes]) -> Iterator[bytes]:
 @format_option
 @click.option("--create-only", is_flag=True, help="Fail the rows of devices that exist, instead of updating them.")
 @click.option("--dry-run", is_flag=True, help="Report what would happen and change nothing.")
-@click.option("--errors", type=click.Path(path_type=Path), help="File for the result lines of all failed rows.")
+@click.option("--errors", type=files.NAMED, help="File for the result lines of all failed rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's result line for every row.")
 @connected
 def load(
@@ -90,7 +89,7 @@ def load(
     as_json: bool,
 ) -> None:
     media_type = _MEDIA_TYPES[_format(form, file, None)]
-    if errors is not None and errors.exists() and file != _STDIO and errors.samefile(file):
+    if errors is not None and errors.exists() and file != files.STDIO and errors.samefile(file):
         raise click.UsageError("--errors names the file that is being imported.")
     params = {"mode": "create" if create_only else None, "dry_run": "true" if dry_run else None}
     headers = {"content-type": media_type}
@@ -114,7 +113,7 @@ def load(
 
 @contextlib.contextmanager
 def _rows(file: str) -> Iterator[Iterable[bytes]]:
-    if file == _STDIO:
+    if file == files.STDIO:
         yield _parts(sys.stdin.buffer, lambda _: None)
         return
     total = Path(file).stat().st_size
@@ -186,16 +185,16 @@ class _Tally:
 
 
 @click.command("export", help="Write devices to FILE, or to standard output; importing them again changes nothing.")
-@click.argument("file", default=_STDIO, type=click.Path(allow_dash=True, dir_okay=False))
+@click.argument("file", default=files.STDIO, type=click.Path(allow_dash=True, dir_okay=False))
 @format_option
 @filter_option
 @search_option
 @connected
 def export(client: "Client", file: str, form: str | None, filter: str | None, q: str | None) -> None:
     filters = {"filter": filter, "q": q}
-    params = {**filters, "format": _format(form, file, "ndjson" if file == _STDIO else None)}
+    params = {**filters, "format": _format(form, file, "ndjson" if file == files.STDIO else None)}
     with client.stream("GET", _EXPORT, params=params) as reply:
-        if file == _STDIO:
+        if file == files.STDIO:
             stream = sys.stdout.buffer
             _copy(reply.iter_bytes(), stream, lambda _: None)
             stream.flush()

@@ -93,7 +93,7 @@ def token_option(variable: str, text: str) -> Callable[[Any], Any]:
     return click.option("--token", required=True, envvar=variable, show_envvar=True, callback=_token, help=text)
 
 
-state_option = click.option("--state", type=files.ANY, help="File that records the progress.")
+state_option = click.option("--state", type=files.NAMED, help="File that records the progress.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Report what would happen and change nothing.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print a result line for every device.")
 
@@ -170,11 +170,13 @@ def _first_cursor(state: Path, source: Source) -> Cursor:
     raise Failure(Exit.FILE, f"{state} belongs to an import from {progress.source}.", "Name another one with --state.")
 
 
-def store(client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Iterator[Result]:
-    """Store rows as `/v1/devices:import` takes them."""
+def store(
+    client: "Client", rows: list[dict[str, Any]], *, dry_run: bool, create_only: bool = False
+) -> Iterator[Result]:
+    """Store rows as `/v1/devices:import` takes them. With `create_only` those of devices that exist fail."""
     content = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
     headers = {"content-type": "application/x-ndjson"}
-    params = {"dry_run": "true" if dry_run else None}
+    params = {"dry_run": "true" if dry_run else None, "mode": "create" if create_only else None}
     reply = client.call("POST", "/v1/devices:import", params=params, content=content, headers=headers)
     for line in reply.content.splitlines():
         result = json.loads(line)

@@ -1,6 +1,6 @@
 """`fleetroll import lamassu`: the devices, DMS and groups of a Lamassu, from any server of that API.
 
-What our own import takes is brought over in bulk; DMS, icons, slots and decommissioning by the API that they came from.
+What our own import takes is brought over in bulk; DMS, slots and decommissioning by the API that they came from.
 """
 
 import functools
@@ -138,24 +138,20 @@ class Gateway:
         return importing.require(self._ask(path, {}), path, _ABOUT, _Stats).total
 
     def store(self, client: "Client", devices: list[dict[str, Any]], *, dry_run: bool) -> Iterator[importing.Result]:
-        refused, made = {}, set()
-        for device in () if dry_run else filter(_has_dms_or_icon, devices):
-            reply = _create_device(client, device)
-            if reply.is_success:
-                made.add(device["id"])
-            elif reply.status_code != 409:
-                refused[device["id"]] = reply.json()["err"]
-        for ident, words in refused.items():
-            yield {"ident": ident, "outcome": "failed", "error": {"message": words}}
-        known = {device["id"]: device for device in devices}
-        rows = [_row(device) for device in devices if device["id"] not in refused]
-        for result in importing.store(client, rows, dry_run=dry_run):
+        results: dict[str, importing.Result] = {}
+        # A device that is here gets no other DMS or icon, so rows with either may only create one.
+        rows = [_row(device) | _dms_and_icon(device) for device in devices if _dms_and_icon(device)]
+        for result in importing.store(client, rows, dry_run=dry_run, create_only=True) if rows else ():
+            if result["outcome"] != "failed" or result["error"]["code"] != "ident_taken":
+                results[result["ident"]] = result
+        rows = [_row(device) for device in devices if device["id"] not in results]
+        results |= {result["ident"]: result for result in importing.store(client, rows, dry_run=dry_run)}
+        for device in devices:
+            result = results[device["id"]]
             if result["outcome"] == "failed" or (dry_run and result["outcome"] == "created"):
                 yield result
             else:
-                ident = result["ident"]
-                stored = {**result, "outcome": "created"} if ident in made else result
-                yield _finish(client, known[ident], stored, dry_run=dry_run)
+                yield _finish(client, device, result, dry_run=dry_run)
 
     # --- what devices name -----------------------------------------------------------------------------------------
 
@@ -228,16 +224,11 @@ def _row(device: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value}
 
 
-def _has_dms_or_icon(device: dict[str, Any]) -> bool:
-    """Whether a device has what it can be given only when it is made."""
-    return any(device.get(name) for name in ("dms_owner", "icon", "icon_color"))
-
-
-def _create_device(client: "Client", device: dict[str, Any]) -> "httpx.Response":
-    """Make a device with all that it has, so that one which is refused is not there in part."""
-    members = ("id", "alias", "tags", "metadata", "icon", "icon_color")
-    body = {name: device.get(name) for name in members} | {"dms_id": device.get("dms_owner")}
-    return client.attempt("POST", _DEVICES, body)
+def _dms_and_icon(device: dict[str, Any]) -> dict[str, Any]:
+    """What a device can be given only when it is made, as our own import takes it."""
+    icon = {name: device[name] for name in ("icon", "icon_color") if device.get(name)}
+    given = {"dms": device.get("dms_owner"), "extras": {"lamassu": icon} if icon else None}
+    return {name: value for name, value in given.items() if value}
 
 
 def _finish(client: "Client", device: dict[str, Any], result: importing.Result, *, dry_run: bool) -> importing.Result:

@@ -24,7 +24,7 @@ def group() -> None:
 
 
 @group.command("certificate", help="Give the broker a certificate for the vendor's host name; save its authority.")
-@click.argument("file", type=files.ANY, default=Path("fleetroll-ca.pem"))
+@click.argument("file", type=files.NAMED, default=Path("fleetroll-ca.pem"))
 @click.option("--name", "names", multiple=True, default=(_HOST,), show_default=True, help="Host name; repeatable.")
 @connected
 def certificate(client: "Client", file: Path, names: tuple[str, ...]) -> None:

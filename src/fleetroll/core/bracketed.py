@@ -32,13 +32,15 @@ class Kind(enum.Enum):
 class FilterField(Struct, frozen=True):
     """A field that clients may name: which of ours it is, and the vendor's values that are spelled differently here.
 
-    An absent `optional` text is shown as empty, so it is found as an empty one too.
+    An absent `optional` text is shown as empty, so it is found as an empty one too. The `hidden` members of a document
+    are not found.
     """
 
     name: str
     kind: Kind
     words: Mapping[str, str] = {}
     optional: bool = False
+    hidden: tuple[str, ...] = ()
 
 
 _NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)
@@ -161,7 +163,7 @@ def _time(value: str) -> int:
 
 def _json(field: FilterField, value: str) -> Filter:
     predicate = jsonpath.parse(value)
-    return JsonPath(field.name, jsonpath.write(jsonpath.translated(predicate, field.words)))
+    return JsonPath(field.name, jsonpath.write(jsonpath.translated(predicate, field.words)), field.hidden)
 
 
 class _Operator(Struct, frozen=True):

@@ -6,11 +6,13 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from fleetroll.core import limits
-from fleetroll.core.faults import Fault, invalid
+from fleetroll.core.faults import invalid
 
 _PEM = re.compile(rb"\s*-----BEGIN ([A-Z0-9 ]{1,40})-----([A-Za-z0-9+/=\s]{1,32768})-----END \1-----\s*")
 _CERTIFICATE = "CERTIFICATE"
 _BEGINS = f"-----BEGIN {_CERTIFICATE}-----".encode()
+_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----")
+_LONGEST_PEM = 2 * limits.MAX_CERTIFICATE
 _EST_WIDTH = 76
 _PEM_WIDTH = 64
 
@@ -21,15 +23,34 @@ def pem(der: bytes) -> str:
     return f"-----BEGIN {_CERTIFICATE}-----\n{lines}-----END {_CERTIFICATE}-----\n"
 
 
-def certificate(text: str | bytes) -> bytes:
-    """The DER of the first certificate in PEM, whatever is before it. Raises Fault invalid `invalid_certificate`."""
-    raw = text.encode() if isinstance(text, str) else text
-    start = raw.find(_BEGINS)
-    match = _PEM.match(raw[start : start + 2 * limits.MAX_CERTIFICATE]) if start >= 0 else None
-    der = _decoded(match[2]) if match else None
+def certificate(text: str) -> bytes:
+    """The DER of the only certificate in PEM, whatever is before it.
+
+    Raises Fault invalid: `invalid_certificate`, or `private_key` for a text that has one.
+    """
+    raw = text.encode()
+    if has_private_key(raw):
+        message = "This contains a private key, which is not stored here: send the certificate alone."
+        raise invalid("private_key", message, "certificate")
+    der = _first(raw) if len(raw) <= _LONGEST_PEM else None
     if der is None:
-        raise invalid("invalid_certificate", "certificate must be a certificate in PEM.", "certificate")
+        message = f"certificate must be a certificate in PEM, of at most {_LONGEST_PEM} bytes."
+        raise invalid("invalid_certificate", message, "certificate")
+    if raw.count(_BEGINS) > 1:
+        message = "certificate must be one certificate: add each authority by itself."
+        raise invalid("invalid_certificate", message, "certificate")
     return der
+
+
+def has_private_key(text: bytes) -> bool:
+    """Whether there is a private key in PEM."""
+    return _PRIVATE_KEY.search(text) is not None
+
+
+def _first(text: bytes) -> bytes | None:
+    start = text.find(_BEGINS)
+    match = _PEM.match(text[start : start + _LONGEST_PEM]) if start >= 0 else None
+    return _decoded(match[2]) if match else None
 
 
 def chain(text: bytes) -> list[bytes]:
@@ -46,7 +67,12 @@ def est(der: bytes) -> bytes:
 
 
 def from_est(body: bytes) -> bytes:
-    """The DER of a request: base64, in lines or not, and with PEM armour or without. Raises Fault invalid."""
+    """The DER of a request: base64, in lines or not, and with PEM armour or without.
+
+    Raises Fault invalid: `invalid_request`, or `private_key` for a body that has one.
+    """
+    if has_private_key(body):
+        raise invalid("private_key", "This contains a private key, which is not stored here: send the request alone.")
     match = _PEM.fullmatch(body)
     der = _decoded(match[2] if match else body)
     if not der:
@@ -55,12 +81,12 @@ def from_est(body: bytes) -> bytes:
 
 
 def from_header(value: str) -> bytes | None:
-    """The certificate that a proxy passes on, percent-encoded PEM or bare base64; None for anything else."""
+    """The certificate that a proxy passes on, percent-encoded PEM or bare base64; None for anything else.
+
+    Of a chain it is the first: proxies that pass on the whole begin with the client's own.
+    """
     raw = unquote_to_bytes(value.replace("\t", "\n"))
-    try:
-        return certificate(raw)
-    except Fault:
-        return _decoded(raw)
+    return _first(raw) or _decoded(raw)
 
 
 def _decoded(text: bytes) -> bytes | None:

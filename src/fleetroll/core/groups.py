@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from fleetroll.core import bracketed, limits, names
+from fleetroll.core import bracketed, identity, limits, names
 from fleetroll.core.bracketed import FilterField, Kind
 from fleetroll.core.faults import Fault, brief, invalid
 from fleetroll.core.fields import device_filter
@@ -21,7 +21,7 @@ _FIELDS = {
     "status": FilterField("status", Kind.CHOICE),
     "tags": FilterField("tags", Kind.SET),
     "metadata": FilterField("metadata", Kind.DOCUMENT),
-    "identity": FilterField("identity", Kind.DOCUMENT),
+    "identity": FilterField("identity", Kind.DOCUMENT, hidden=identity.INTERNAL),
 }
 _UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -49,8 +49,8 @@ def _no_events() -> dict[datetime, Note]:
 class Slot(Struct, frozen=True, omit_defaults=True):
     """One slot. `versions` has the serial number, or any other name, of each credential by its version.
 
-    Filters see a slot as it is encoded: without an expiration date it has no such member, without events an empty
-    object of them.
+    Filters see a slot as it is encoded, but for its `INTERNAL` members: without an expiration date it has no such
+    member, without events an empty object of them.
     """
 
     status: Status
@@ -71,6 +71,9 @@ class Slot(Struct, frozen=True, omit_defaults=True):
         named = self.versions.get(str(self.active_version))
         return None if named is None else named.lower()
 
+
+INTERNAL = ("floor", "windows")
+"""The members of a slot that nobody is shown."""
 
 _decode = msgspec.json.Decoder(Slot).decode
 _encode = msgspec.json.Encoder().encode

@@ -93,10 +93,14 @@ class Search(Struct, frozen=True, tag=True):
 
 
 class JsonPath(Struct, frozen=True, tag=True):
-    """A SQL/JSON path predicate on a document field, by its canonical text (`core.jsonpath.write`)."""
+    """A SQL/JSON path predicate on a document field, by its canonical text (`core.jsonpath.write`).
+
+    It does not see the document's own members that are `hidden`.
+    """
 
     field: str
     text: str
+    hidden: tuple[str, ...] = ()
 
 
 class And(Struct, frozen=True, tag=True):
@@ -243,12 +247,19 @@ def matches(filter: Filter, read: Read) -> bool:
         case Not():
             return not matches(filter.part, read)
         case JsonPath():
-            document = read(filter.field, ())
-            return document is not None and jsonpath.holds(jsonpath.parsed(filter.text), document) is True
+            return _holds(filter, read(filter.field, ()))
         case Search():
             return any(_contains_folded(read(field, ()), filter.text) for field in SEARCHED)
         case Comparison():
             return _compares(filter, read(filter.field, filter.path))
+
+
+def _holds(predicate: JsonPath, document: object) -> bool:
+    if document is None:
+        return False
+    if predicate.hidden and isinstance(document, dict):
+        document = {name: value for name, value in document.items() if name not in predicate.hidden}
+    return jsonpath.holds(jsonpath.parsed(predicate.text), document) is True
 
 
 def _compares(comparison: Comparison, found: object) -> bool:

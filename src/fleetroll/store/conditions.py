@@ -146,8 +146,9 @@ class Builder:
             case Search():
                 return self._search(fold(filter.text))
             case JsonPath():
-                column, value = COLUMN[filter.field], self._bind(filter.text)
-                return self._syntax.json_predicate.format(column=column, value=value)
+                document, value = COLUMN[filter.field], self._bind(filter.text)
+                seen = self._syntax.json_without(document, filter.hidden) if filter.hidden else document
+                return self._syntax.json_predicate.format(column=seen, value=value)
             case Comparison():
                 return self._comparison(filter)
 

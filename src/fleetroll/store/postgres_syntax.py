@@ -104,6 +104,7 @@ SYNTAX = Syntax(
     json_null="",
     json_present=f"{_LEAF} IS NOT NULL",
     json_predicate="{column}::jsonb @@ CAST({value} AS text)::jsonpath",
+    json_without=lambda column, names: f"({column}::jsonb - '{{{','.join(names)}}}'::text[])",
     sort_path=_sort_path,
     sort_keys=(
         f"CASE coalesce(jsonb_typeof({_LEAF}), 'null') WHEN 'null' THEN 0 WHEN 'number' THEN 1 "

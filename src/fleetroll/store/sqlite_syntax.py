@@ -51,6 +51,11 @@ def _sort_step(step: str | int) -> str:
     return f"[{step}]" if step >= 0 else f"[#{step}]"
 
 
+def _without(column: str, names: tuple[str, ...]) -> str:
+    paths = ", ".join(f"'$.{name}'" for name in names)
+    return f"json_remove({column}, {paths})"
+
+
 def json_holds(*values: Any) -> bool:
     """The function behind `json_predicate`, which SQLite does not have: of a document and a predicate."""
     document, predicate = values
@@ -128,6 +133,7 @@ SYNTAX = Syntax(
     json_null="{type} = 'null'",
     json_present="json_type({column}, {path}) IS NOT NULL",
     json_predicate=JSON_HOLDS + "({column}, {value})",
+    json_without=_without,
     sort_path=_sort_path,
     sort_keys=(
         "CASE coalesce(json_type({column}, {path}), 'null') WHEN 'null' THEN 0 WHEN 'integer' THEN 1 "

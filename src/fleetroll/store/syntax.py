@@ -31,6 +31,7 @@ class Syntax(Struct, frozen=True):
     - A number that `is_large` is not exact as a single value. `json_large` takes it as {spelled}, which needs {keys},
       the path once more (`json_keys`), and compares it with a {value} for floats, as `nearest` gives it, and with
       {digits} for integers (`json_digits`).
+    - `json_without` makes a document without some of its own members, whose names are ours.
     - `link_like` takes {table} and {name} as well.
     - `tail` makes of the values of a row, in any thread, what `Connection.load` takes as its end.
     - With `spells_ranges` an index finds texts by their beginning only if the range is spelled out.
@@ -58,6 +59,7 @@ class Syntax(Struct, frozen=True):
     json_null: str
     json_present: str
     json_predicate: str
+    json_without: Callable[[str, tuple[str, ...]], str]
     sort_path: Callable[[tuple[str | int, ...]], str]
     sort_keys: tuple[str, str, str]
     search_driver: str

@@ -247,6 +247,12 @@ def test_the_server_makes_a_key_where_the_dms_says(at: Site) -> None:
     assert renew(at, "made", "second") == 200
 
 
+def test_a_private_key_that_is_sent_for_a_request_is_called_one(at: Site) -> None:
+    at.key("first")
+    reply = at.est("line", "simpleenroll", (at.folder / "first.key").read_bytes())
+    assert (reply.status, b"contains a private key" in reply.body) == (400, True)
+
+
 def test_pem_is_answered_to_whoever_asks_for_it(at: Site) -> None:
     at.key("first")
     accept = ("-H", "Accept: application/x-pem-file")

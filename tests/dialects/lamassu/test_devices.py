@@ -231,6 +231,18 @@ def test_the_times_of_a_slot_are_kept_in_utc_so_that_they_are_found_and_sorted_b
     assert manager.ids(sort_by="identity_slot[jsonpath]$.expiration_date") == ["a", "b", "c"]
 
 
+def test_a_slot_is_found_and_sorted_by_what_it_shows_alone(manager: Manager) -> None:
+    for ident, status in (("a", "ACTIVE"), ("b", "REVOKED")):
+        manager.create(ident)
+        manager.send("PUT", f"/{ident}/idslot", {"status": status})
+    manager.create("c")
+    assert manager.ids('identity_slot[jsonpath]$.status == "REVOKED"') == ["b"]
+    for member in ("floor", "windows"):
+        assert manager.ids(f"identity_slot[jsonpath]exists($.{member})") == []
+        assert manager.ids(f"identity_slot[jsonpath]!(exists($.{member}))") == ["a", "b"]
+        assert manager.ids(sort_by=f"identity_slot[jsonpath]$.{member}", sort_mode="desc") == ["a", "b", "c"]
+
+
 def test_times_are_sorted_as_such_however_they_are_written(manager: Manager) -> None:
     """As Go and JavaScript write them, and as people do; what only looks like a time is text."""
     texts = {

@@ -56,6 +56,23 @@ def test_a_malformed_name_is_refused_under_its_member(app: App) -> None:
         assert refused.json()["detail"].startswith(f"{field} must be 1 to 64")
 
 
+def test_an_authority_is_taken_in_by_one_certificate_alone(app: App) -> None:
+    pem = app.request("POST", "/v1/authorities", {"name": "first"}).json()["certificate"]
+    key = "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"
+    for text, code, words in (
+        (key + pem, "private_key", "a private key, which is not stored here"),
+        (pem + key.replace("EC ", "ENCRYPTED "), "private_key", "a private key, which is not stored here"),
+        (pem + pem, "invalid_certificate", "add each authority by itself"),
+        ("\n" * 40_000 + pem, "invalid_certificate", "at most 32768 bytes"),
+        ("", "invalid_certificate", "must be a certificate in PEM"),
+    ):
+        refused = app.request("POST", "/v1/authorities", {"name": "other", "certificate": text})
+        assert (refused.status, refused.json()["code"], refused.json()["field"]) == (400, code, "certificate")
+        assert words in refused.json()["detail"]
+    explained = {"name": "other", "certificate": f"subject=CN = first\n\n{pem}\n"}
+    assert app.request("POST", "/v1/authorities", explained).status == 201
+
+
 def test_a_key_that_cannot_be_made_is_refused_as_a_setting(app: App) -> None:
     body = {"name": "weak", "settings": {"keygen": {"type": "RSA", "bits": 1024}}}
     assert app.request("POST", "/v1/dms", body).json()["field"] == "settings"

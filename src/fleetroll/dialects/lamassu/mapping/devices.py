@@ -215,7 +215,7 @@ def _sort_by_path(text: str) -> Sort | None:
     if field is None or field.kind is not Kind.DOCUMENT or not rest.lower().startswith("jsonpath]"):
         return None
     path = jsonpath.parse_path(rest[len("jsonpath]") :])
-    return Sort(field.name, path=path) if path else None
+    return Sort(field.name, path=path) if path and path[0] not in field.hidden else None
 
 
 def device_list(spelling: Spelling) -> Callable[[Part[Life, Any], Request], shapes.DeviceList]:

@@ -1,6 +1,7 @@
 """What lists, counts and groups may ask of a device, by the vendor's names."""
 
 from fleetroll.core.bracketed import FilterField, Kind
+from fleetroll.core.identity import INTERNAL
 from fleetroll.core.spelling import OURS
 
 FIELDS = {
@@ -10,5 +11,5 @@ FIELDS = {
     "status": FilterField("status", Kind.CHOICE, OURS),
     "tags": FilterField("tags", Kind.SET),
     "metadata": FilterField("metadata", Kind.DOCUMENT),
-    "identity_slot": FilterField("identity", Kind.DOCUMENT, OURS),
+    "identity_slot": FilterField("identity", Kind.DOCUMENT, OURS, hidden=INTERNAL),
 }
