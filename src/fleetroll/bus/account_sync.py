@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 import nats.errors
 from nats.aio.client import Client
@@ -12,7 +12,8 @@ from nats.aio.client import Client
 from fleetroll.bus import links, streams
 from fleetroll.bus.accounts import Accounts
 from fleetroll.bus.permissions import Authority
-from fleetroll.bus.port import Account, AppAccount, Registry
+from fleetroll.bus.platform_streams import PlatformStreams
+from fleetroll.bus.port import Account, AppAccount, Change, DeviceAccount, Registry
 from fleetroll.bus.settings import Files
 from fleetroll.bus.trouble import Trouble
 
@@ -27,8 +28,8 @@ _SOON, _LATE = 1.0, 300.0  # seconds until refused streams are asked for again, 
 class AccountSync:
     """Over a connection as the system account. `ended` is called when accounts were taken away.
 
-    `end` ends what they have left elsewhere. `files` are those of a broker that is ours; `replicas` are streams' in a
-    cluster.
+    `end` ends what they have left elsewhere. Devices get a stream of `platform` to publish to before they get in.
+    `files` are those of a broker that is ours; `replicas` are streams' in a cluster.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class AccountSync:
         registry: Registry,
         ended: Callable[[], None],
         end: Callable[[Collection[str]], Awaitable[None]],
+        platform: PlatformStreams,
         files: Files | None,
         replicas: int | None,
     ) -> None:
@@ -49,6 +51,7 @@ class AccountSync:
         self._registry = registry
         self._ended = ended
         self._end = end
+        self._platform = platform
         self._files = files
         self._replicas = replicas
         self._accounts = Accounts(system, authority, seconds)
@@ -68,6 +71,7 @@ class AccountSync:
             known = await self._accounts.names()
             apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
             self._refused.clear()
+            await self._platform.meet(_orgs_of_devices(wanted.values()))
             missing = [account for name, account in wanted.items() if name not in known]
             too_large = await self._accounts.publish(
                 [*apps, *(account for account in missing if not isinstance(account, AppAccount))]
@@ -111,10 +115,17 @@ class AccountSync:
                 if ended:
                     # Whose connections went with an account cannot be told by its name any more.
                     self._ended()
+                    await self._release([change for change in changes if latest[change.public] is None])
                 accounts = [account for account in latest.values() if account is not None]
+                await self._platform.require(_orgs_of_devices(accounts))
                 too_large = await self._accounts.publish(accounts)
                 await self._prepare([account for account in accounts if account not in too_large])
                 await self._registry.settled([change.number for change in changes])
+
+    async def _release(self, ended: Sequence[Change]) -> None:
+        """Organizations that have no device left that could publish."""
+        orgs = {change.org for change in ended}
+        self._platform.release(orgs - await self._registry.publishing(orgs))
 
     async def _remove(self, names: Collection[str]) -> None:
         """Accounts, and what a broker of ours has stored of them. It could be asked for that, but then it would look
@@ -159,3 +170,7 @@ class AccountSync:
         async with self._publishing:
             await self._prepare(list(self._refused.values()))
         self._retry_after = min(2 * self._retry_after, _LATE) if self._refused else _SOON
+
+
+def _orgs_of_devices(accounts: Iterable[Account]) -> set[str]:
+    return {account.org for account in accounts if isinstance(account, DeviceAccount)}

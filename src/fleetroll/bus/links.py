@@ -183,6 +183,17 @@ async def publish_all(client: Client, messages: Iterable[tuple[str, bytes]]) -> 
         await client._flush_pending()
 
 
+async def request_all(client: Client, requests: Iterable[tuple[str, bytes, str]]) -> None:
+    """As `publish_all`, each with a subject for replies."""
+    if client.is_connected:
+        lines = (
+            b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(body), body)
+            for subject, body, reply in requests
+        )
+        await client._send_command(b"".join(lines))
+        await client._flush_pending()
+
+
 def not_cancelled() -> bool:
     """False once the running task was cancelled.
 
