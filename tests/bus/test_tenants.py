@@ -379,7 +379,7 @@ def test_what_is_acknowledged_is_stored_once_though_the_broker_is_killed_again_a
     run(story())
 
 
-# --- an earlier release ----------------------------------------------------------------------------------------------
+# --- an earlier version ----------------------------------------------------------------------------------------------
 
 
 OLD = {
@@ -398,7 +398,7 @@ OLD = {
 
 @contextlib.asynccontextmanager
 async def earlier(directory: Path, url: str) -> AsyncIterator[str]:
-    """The broker of this directory, with the one stream that release 0.1.0 had. Yields when that was created."""
+    """The broker of this directory, with the one stream that an earlier version had. Yields when that was created."""
     program = Path(sys.executable).with_name("nats-server")
     with (directory / "log").open("w") as log:
         process = await asyncio.create_subprocess_exec(program, "-c", directory / "nats-server.conf", stderr=log)
@@ -413,7 +413,7 @@ async def earlier(directory: Path, url: str) -> AsyncIterator[str]:
         await process.wait()
 
 
-def test_what_an_earlier_release_has_left_is_read_and_no_device_is_refused_for_long(
+def test_what_an_earlier_version_has_left_is_read_and_no_device_is_refused_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingest, "_DRAINED_SECONDS", 0.1)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping
+from typing import Final
 
 from nats.aio.msg import Msg
 
@@ -10,7 +11,7 @@ from fleetroll.core import limits
 
 COMMANDS_FAMILY = "commands"
 _UNSENT, _UNSENT_BYTES = "Nats-Pending-Messages", "Nats-Pending-Bytes"  # at the end of a request: what it still lacked
-_USUAL = limits.BUS_BATCH_BYTES // limits.BUS_BATCH  # bytes: a larger message counts as several
+USUAL_BYTES: Final = limits.BUS_BATCH_BYTES // limits.BUS_BATCH
 
 
 class Missed(Exception):
@@ -59,9 +60,11 @@ class Intake:
 
     @property
     def load(self) -> int:
-        """What it takes of the room on the way to the store, in messages of usual size. A standing request is free."""
-        asked = 0 if self.has_standing else max(self._due, self._due_bytes // _USUAL)
-        return self.weight + asked
+        """What it takes of the room on the way to the store: one for each message, and one for each `USUAL_BYTES`.
+
+        A standing request takes none.
+        """
+        return self.weight if self.has_standing else self.weight + self._due + self._due_bytes // USUAL_BYTES
 
     @property
     def lacks(self) -> int:
@@ -136,7 +139,7 @@ class Intake:
 
 
 def _weight(body: bytes) -> int:
-    return 1 + len(body) // _USUAL
+    return 1 + len(body) // USUAL_BYTES
 
 
 def _message(found: Msg, sequence: int, at: int) -> Message:

@@ -1,8 +1,8 @@
 """The platform's streams: one for what each organization's devices publish until it is in the store, one for commands.
 
 The broker writes a stream one message after the other, and syncs each. A device that floods fills the queue of its own
-organization's stream, and delays no other. Release 0.1.0 had one stream for all, `INGEST`: what is in it is read, and
-its subjects are taken over a few organizations at a time, so that none is without a stream for long.
+organization's stream, and delays no other. An earlier version had one stream for all, `INGEST`: what is in it is read,
+and its subjects are taken over a few organizations at a time, so that none is without a stream for long.
 """
 
 import asyncio
@@ -92,7 +92,7 @@ class PlatformStreams:
         return {COMMANDS, *map(ingest_stream, self._orgs or ())}
 
     async def _take_over(self, names: Collection[str]) -> None:
-        """Make these streams, a few at a time, each few once the one stream of an earlier release lets go of them."""
+        """Make these streams, a few at a time, each few once the one stream of an earlier version lets go of them."""
         waiting = sorted(names)
         while waiting or self._overlaps():
             some, waiting = waiting[:_MADE_AT_ONCE], waiting[_MADE_AT_ONCE:]
@@ -103,7 +103,7 @@ class PlatformStreams:
         return INGEST in self._there and self._there[INGEST].config["subjects"] != [INGEST]
 
     async def _narrow(self, waiting: Iterable[str]) -> None:
-        """Leave the one stream of an earlier release only what the streams that wait are for."""
+        """Leave the one stream of an earlier version only what the streams that wait are for."""
         if self._overlaps():
             orgs = [name.removeprefix(_OF_AN_ORG) for name in waiting if name != COMMANDS]
             subjects = ingest_subjects(orgs) or [INGEST]

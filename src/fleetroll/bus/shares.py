@@ -9,15 +9,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from fleetroll.bus.intake import Intake
+from fleetroll.bus.intake import USUAL_BYTES, Intake
 from fleetroll.bus.port import Message
 from fleetroll.core import limits
 
 ROOM: Final = limits.BUS_BATCHES * limits.BUS_BATCH
-_USUAL: Final = limits.BUS_BATCH_BYTES // limits.BUS_BATCH
 # One message always fits, with its subject and all that the broker adds.
 _LEAST_BYTES: Final = limits.MAX_BUS_MESSAGE + (8 << 10)
-_LEAST: Final = _LEAST_BYTES // _USUAL
+_LEAST: Final = 2 * _LEAST_BYTES // USUAL_BYTES
 _STANDING_BYTES: Final = 4 << 10
 
 
@@ -40,14 +39,22 @@ class Part(Struct, frozen=True):
 def asks(active: Sequence[Intake], streams: int) -> Iterator[Ask]:
     """What to ask for next, in turns. `active` are those where something has changed, of so many `streams`."""
     free = ROOM - sum(one.load for one in active)
-    for intake in active:
-        while intake.is_open and intake.lacks and free - intake.load >= _LEAST:
-            count = min(intake.lacks, limits.BUS_PORTION, free - intake.load)
+    lacking = [one for one in active if one.is_open and one.lacks]
+    while lacking:
+        share = max(_LEAST, free // len(lacking))
+        served = []
+        for intake in lacking:
             before = intake.load
-            size = max(_LEAST_BYTES, count * _USUAL)
-            intake.ask(count, size)
-            free -= intake.load - before
-            yield Ask(intake, count, size)
+            room = min(share, (free - before) // 2)
+            if room >= _LEAST:
+                count = min(intake.lacks, limits.BUS_PORTION, room // 2)
+                size = max(_LEAST_BYTES, count * USUAL_BYTES)
+                intake.ask(count, size)
+                free -= intake.load - before
+                served.append(intake)
+                yield Ask(intake, count, size)
+        lacking = [one for one in served if one.lacks]
+    for intake in active:
         if intake.is_open and intake.is_unasked and (not intake.arrived or free - intake.load >= _LEAST):
             size = min(_STANDING_BYTES, limits.BUS_STANDING_BYTES // streams)
             intake.ask(1, size, standing=True)
