@@ -301,6 +301,38 @@ def test_the_loss_of_one_stream_is_made_good_and_stops_no_other(
     run(story())
 
 
+class Choosy(Registry):
+    """A store that cannot take what one organization publishes."""
+
+    is_choosy = True
+
+    async def ingest(self, batches: Sequence[Batch]) -> Sequence[Message]:
+        if self.is_choosy and any(batch.stream.startswith(ingest_stream(LOUD)) for batch in batches):
+            raise RuntimeError("what is this?")
+        return await super().ingest(batches)
+
+
+def test_what_cannot_be_stored_of_one_organization_holds_up_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        registry, orgs = Choosy(), [LOUD, QUIET, "org_3", "org_4"]
+        async with broker(tmp_path / "nats", registry) as served:
+            devices = [await device_of(served, registry, org) for org in orgs]
+            for number in range(3):
+                for org, device in zip(orgs, devices, strict=True):
+                    await device.jetstream().publish(subject(org), b"%d" % number)
+            await registry.until(lambda: len(registry.messages) == 9)
+            assert caplog.text.count("what is this?") == 1
+            registry.is_choosy = False
+            await registry.until(lambda: len(registry.messages) == 12)
+            assert bodies(registry, LOUD) == bodies(registry, QUIET) == [b"0", b"1", b"2"]
+            for device in devices:
+                await device.close()
+
+    run(story())
+
+
 def test_a_consumer_that_is_gone_is_made_again(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()

@@ -136,28 +136,42 @@ class Ingest:
             self._arrived.clear()
             while parts := shares.batch(self._active):
                 async with self._storing:
-                    is_stored = await self._store(parts)
+                    left = await self._store(parts)
+                    self._put_back(left)
                 self._room.set()
-                if not is_stored:
+                if left:
                     await asyncio.sleep(_PAUSE)
 
-    async def _store(self, parts: Sequence[Part]) -> bool:
-        """Whether they could be stored; otherwise they are tried again."""
+    async def _store(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """Returns what could not be stored: that of one stream alone, if that is what holds up all."""
+        if await self._is_stored(parts):
+            self._trouble.end()
+            return []
+        left: list[Part] = []
+        for number, part in enumerate(parts):
+            if len(parts) == 1 or not await self._is_stored([part]):
+                left.append(part)
+            if len(left) > 1:  # the store is away
+                return [*left, *parts[number + 1 :]]
+        return left
+
+    async def _is_stored(self, parts: Sequence[Part]) -> bool:
         try:
             told = await self._registry.ingest([Batch(one.intake.name, one.messages) for one in parts])
         except Exception as problem:  # noqa: BLE001  # of the store; it may not end this
             self._trouble.report(problem)
-            for one in parts:
-                if one.intake.is_open:  # otherwise it is read again
-                    one.intake.put_back(one.messages)
-                    self._note_change(one.intake)
             return False
         for one in parts:
             if one.intake.is_open:
                 one.intake.stored = one.messages[-1].sequence
         await self._show(told)
-        self._trouble.end()
         return True
+
+    def _put_back(self, parts: Sequence[Part]) -> None:
+        for one in parts:
+            if one.intake.is_open:  # otherwise it is read again
+                one.intake.put_back(one.messages)
+                self._note_change(one.intake)
 
     async def _show(self, messages: Sequence[Message]) -> None:
         """Tell applications. Those that are not connected now find it in the store."""
