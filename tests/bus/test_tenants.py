@@ -215,6 +215,31 @@ async def _are(served: Broker, wanted: set[str]) -> bool:
     return await names(served) == wanted
 
 
+def test_streams_that_others_have_made_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "_DRAINED_SECONDS", 0.1)
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            platform = served._platform
+            assert platform is not None
+            device = await device_of(served, registry, LOUD)
+            for name, more in (
+                ("INGEST_MIRROR", {"mirror": {"name": ingest_stream(LOUD)}}),
+                ("mine", {"subjects": ["m"]}),
+            ):
+                await streams.request(platform, f"STREAM.CREATE.{name}", {"name": name, "storage": "file", **more})
+            await device.jetstream().publish(subject(LOUD), b"1")
+            await registry.until(lambda: registry.messages)
+            await asyncio.sleep(2)
+            assert await names(served) == {COMMANDS, ingest_stream(LOUD), "INGEST_MIRROR", "mine"}
+            assert len(registry.messages) == 1
+            await device.close()
+
+    run(story())
+
+
 def test_a_device_that_comes_back_to_an_organization_finds_its_stream(tmp_path: Path) -> None:
     """However soon after the last one had left: its stream waits to be removed."""
 

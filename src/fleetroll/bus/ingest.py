@@ -75,6 +75,7 @@ class Ingest:
         self._has_forgotten = False
         self._trouble = Trouble("published messages are waiting on the broker")
         self._look_trouble = Trouble("looking after the broker's streams failed and is retried")
+        self._opening = Trouble("a stream of the broker's cannot be read")
 
     def mark_stale(self) -> None:
         """The broker was away: what it was asked for will not come."""
@@ -122,25 +123,28 @@ class Ingest:
             await self._room.wait()
             self._room.clear()
             asks = list(shares.asks(list(self._active), len(self._intakes)))
-            lines = ((_next(one.intake), _request(one), f"{self._inbox}.{one.intake.consumer}") for one in asks)
-            await links.request_all(self._client, lines)
             for one in asks:
                 del self._active[one.intake]
                 self._active[one.intake] = None
             for intake in [one for one in self._active if one.is_waiting]:
                 del self._active[intake]
+            lines = [(_next(one.intake), _request(one), f"{self._inbox}.{one.intake.consumer}") for one in asks]
+            with contextlib.suppress(*links.TROUBLE):  # the connection is lost; then all are opened anew
+                await links.request_all(self._client, lines)
 
     async def _store_all(self) -> None:
         while links.not_cancelled():
             await self._arrived.wait()
             self._arrived.clear()
-            while parts := shares.batch(self._active):
-                async with self._storing:
-                    left = await self._store(parts)
-                    self._put_back(left)
+            async with self._storing:
+                parts = shares.batch(self._active)
+                left = await self._store(parts) if parts else []
+                self._put_back(left)
+            if parts:
+                self._arrived.set()
                 self._room.set()
-                if left:
-                    await asyncio.sleep(_PAUSE)
+            if left:
+                await asyncio.sleep(_PAUSE)
 
     async def _store(self, parts: Sequence[Part]) -> Sequence[Part]:
         """Returns what could not be stored: that of one stream alone, if that is what holds up all."""
@@ -164,7 +168,8 @@ class Ingest:
         for one in parts:
             if one.intake.is_open:
                 one.intake.stored = one.messages[-1].sequence
-        await self._show(told)
+        with contextlib.suppress(*links.TROUBLE):
+            await self._show(told)
         return True
 
     def _put_back(self, parts: Sequence[Part]) -> None:
@@ -234,6 +239,7 @@ class Ingest:
     async def _open_closed(self, found: Mapping[str, Held], met: int) -> None:
         closed = [one for one in self._intakes.values() if not one.is_open and one.stream in found]
         if not closed:
+            self._opening.end()
             return
         async with self._storing:  # of a closed one, nothing is stored from then on
             reached = await self._registry.ingested()
@@ -250,9 +256,8 @@ class Ingest:
             if intake.left:
                 await streams.stop_reading(self._client, intake.stream, intake.left)
             after = await self._read(intake, held, reached, consumer)
-        except (*links.FAILURE, streams.StreamLost) as problem:
-            self._look_trouble.report(problem)
-            self._look_soon.set()
+        except (*links.FAILURE, streams.StreamLost) as problem:  # the next look tries again
+            self._opening.report(problem)
             return
         if met != self._met:  # what was found is no longer true
             self._look_soon.set()

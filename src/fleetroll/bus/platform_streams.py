@@ -71,10 +71,12 @@ class PlatformStreams:
     async def _list(self) -> set[str]:
         """Note what is there. Returns what is missing."""
         listing = await streams.listed(self._client)
-        for name in sorted(self._there.keys() - listing.held.keys() - listing.away):
+        wanted = self._wanted()
+        held = {name: one for name, one in listing.held.items() if name in wanted or _is_ours(name, one)}
+        for name in sorted(self._there.keys() - held.keys() - listing.away):
             logger.error("the broker has lost stream %s, with what had not been read", name)
-        self._there = listing.held
-        return self._wanted() - listing.held.keys() - listing.away
+        self._there = held
+        return wanted - held.keys() - listing.away
 
     def is_wanted(self, name: str) -> bool:
         return self._orgs is None or name == COMMANDS or name.removeprefix(_OF_AN_ORG) in self._orgs
@@ -146,6 +148,11 @@ class PlatformStreams:
         bound = wanted.pop(_BOUND, has.get(_BOUND, 0))
         is_right = bound // 2 <= has.get(_BOUND, 0) <= 2 * bound
         return not is_right or any(has.get(option) != value for option, value in wanted.items())
+
+
+def _is_ours(name: str, held: Held) -> bool:
+    """Others may have made streams in the same account."""
+    return name in {INGEST, COMMANDS} or held.config.get("subjects") == ingest_subjects([name.removeprefix(_OF_AN_ORG)])
 
 
 def _config(name: str) -> dict[str, Any]:
