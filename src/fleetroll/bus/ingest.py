@@ -36,8 +36,8 @@ logger = logging.getLogger("fleetroll.broker")
 
 _PORTION_SECONDS, _STANDING_SECONDS = 5, 600
 _PAUSE = 0.5
-_LOOK_SECONDS, _SHORT_PAUSE = 5.0, 0.05
-_SHARE = 5  # looking takes no more than one part in so many of the time, however often something has changed
+_LOOK_SECONDS = 5.0
+_SHARE = 5  # the pause after a look is so many times as long, so that looking does not take all the time
 _SILENT_SECONDS = 8.0  # after which a request was lost: a server of a cluster that dies takes requests with it
 _OPENED_AT_ONCE = 64
 _TIDY_SECONDS = 600.0  # within which what is stored is removed if it is little; much of it goes at the next look
@@ -195,11 +195,14 @@ class Ingest:
                     self._look_trouble.end()
                 except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
                     self._look_trouble.report(problem)
-                    await asyncio.sleep(_PAUSE)
-            await asyncio.sleep(max(_SHORT_PAUSE, _SHARE * (time.monotonic() - began)))
+                    self._try_again()
+            await asyncio.sleep(min(_PAUSE, _SHARE * (time.monotonic() - began)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._look_soon.wait()
+
+    def _try_again(self) -> None:
+        asyncio.get_running_loop().call_later(_PAUSE, self._look_soon.set)
 
     async def _look(self) -> None:
         """Read all streams that there are, from where the store has them, and remove what it does not need any more."""
@@ -256,8 +259,9 @@ class Ingest:
             if intake.left:
                 await streams.stop_reading(self._client, intake.stream, intake.left)
             after = await self._read(intake, held, reached, consumer)
-        except (*links.FAILURE, streams.StreamLost) as problem:  # the next look tries again
+        except (*links.FAILURE, streams.StreamLost) as problem:
             self._opening.report(problem)
+            self._try_again()
             return
         if met != self._met:  # what was found is no longer true
             self._look_soon.set()
