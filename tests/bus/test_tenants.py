@@ -367,7 +367,7 @@ def test_a_consumer_that_is_gone_is_made_again(tmp_path: Path) -> None:
             await device.jetstream().publish(subject(LOUD), b"before")
             await registry.until(lambda: registry.messages)
             for name in await streams.consumers(served._platform, ingest_stream(LOUD)):
-                await streams.stop_reading(served._platform, ingest_stream(LOUD), name)
+                await streams.request(served._platform, f"CONSUMER.DELETE.{ingest_stream(LOUD)}.{name}", {})
             await device.jetstream().publish(subject(LOUD), b"after")
             await registry.until(lambda: bodies(registry, LOUD) == [b"before", b"after"])
             await device.close()

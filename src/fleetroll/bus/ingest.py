@@ -38,7 +38,7 @@ _PORTION_SECONDS, _STANDING_SECONDS = 5, 600
 _PAUSE = 0.5
 _LOOK_SECONDS = 5.0
 _SHARE = 5  # the pause after a look is so many times as long, so that looking does not take all the time
-_SILENT_SECONDS = 8.0  # after which a request was lost: a server of a cluster that dies takes requests with it
+_SILENT_SECONDS = 4.0  # after which a request was lost: a server of a cluster that dies takes requests with it
 _OPENED_AT_ONCE = 64
 _TIDY_SECONDS = 600.0  # within which what is stored is removed if it is little; much of it goes at the next look
 _TIDIED_AT_ONCE = 64
@@ -50,7 +50,7 @@ class _Watch:
     """What was seen of a stream at earlier looks, in seconds of the event loop's clock."""
 
     def __init__(self, now: float) -> None:
-        self.last = self.heard = 0
+        self.heard = 0
         self.tidied_at = now
         self.silent_since: float | None = None
         self.drained_since: float | None = None
@@ -256,8 +256,6 @@ class Ingest:
         """Read on after the message up to which the store has everything."""
         consumer = f"store_{secrets.token_hex(16)}"  # a device that knew the name could ask for its messages
         try:
-            if intake.left:
-                await streams.stop_reading(self._client, intake.stream, intake.left)
             after = await self._read(intake, held, reached, consumer)
         except (*links.FAILURE, streams.StreamLost) as problem:
             self._opening.report(problem)
@@ -293,14 +291,14 @@ class Ingest:
     def _watch(self, found: Mapping[str, Held], now: float) -> None:
         """Begin anew where something waits on the broker, and nothing that was asked for comes."""
         for intake, held, watch in self._seen(found):
-            if intake.heard != watch.heard or intake.arrived or watch.last <= intake.read:
+            if intake.arrived or held.state.last_seq <= intake.read:
                 watch.silent_since = None
-            elif watch.silent_since is None:
+            elif watch.silent_since is None or intake.heard != watch.heard:
                 watch.silent_since = now
             elif now - watch.silent_since > _SILENT_SECONDS:
                 watch.silent_since = None
                 self._close(intake)
-            watch.last, watch.heard = held.state.last_seq, intake.heard
+            watch.heard = intake.heard
 
     async def _tidy(self, found: Mapping[str, Held], now: float) -> None:
         """Remove what the store has from the broker."""

@@ -29,7 +29,7 @@ class Intake:
         self.stream = stream
         self.incarnation = incarnation
         self.name = f"{stream} {incarnation}"
-        self.consumer = self.left = ""  # another one at each opening: what was asked for before is ignored
+        self.consumer = ""  # another one at each opening: what was asked for before is ignored
         self.arrived: deque[Message] = deque()
         self.weight = 0  # of what has arrived
         self.read = self.stored = 0  # sequence numbers
@@ -52,8 +52,7 @@ class Intake:
 
     def close(self) -> None:
         """Discard what has arrived and is not stored: it will be read again."""
-        if self.consumer:
-            self.left, self.consumer = self.consumer, ""
+        self.consumer = ""
         self.arrived.clear()
         self.weight = self.pending = self._due = self._due_bytes = 0
         self.has_standing = False

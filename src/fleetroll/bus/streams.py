@@ -184,12 +184,6 @@ async def _consume(client: Client, stream: str, name: str, start: dict[str, Any]
     return msgspec.json.decode(reply, type=_Consumer).delivered.stream_seq
 
 
-async def stop_reading(client: Client, stream: str, name: str) -> None:
-    """Remove a consumer, if it is still there."""
-    with contextlib.suppress(Rejected):
-        await request(client, f"CONSUMER.DELETE.{stream}.{name}", {})
-
-
 async def consumers(client: Client, stream: str) -> list[str]:
     """The names of a stream's consumers; none if there is no such stream yet. Raises Rejected."""
     found: list[str] = []
