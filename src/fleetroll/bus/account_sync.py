@@ -71,13 +71,13 @@ class AccountSync:
             known = await self._accounts.names()
             apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
             self._refused.clear()
-            await self._platform.meet(_orgs_of_devices(wanted.values()))
             missing = [account for name, account in wanted.items() if name not in known]
-            too_large = await self._accounts.publish(
-                [*apps, *(account for account in missing if not isinstance(account, AppAccount))]
-            )
-            await self._prepare([account for account in missing if account not in too_large])
+            # Whoever has lost access goes first: streams that cannot be made must not delay that.
+            too_large = await self._accounts.publish(apps)
             await self._remove(known - wanted.keys())
+            await self._platform.meet(_orgs_of_devices(wanted.values()))
+            await self._accounts.publish([account for account in missing if not isinstance(account, AppAccount)])
+            await self._prepare([account for account in missing if account not in too_large])
             self._prepared_before = [account for name, account in wanted.items() if name in known]
             self._reconciled_at = met
 

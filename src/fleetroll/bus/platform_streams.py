@@ -13,7 +13,7 @@ from typing import Any
 from nats.aio.client import Client
 
 from fleetroll.bus import streams
-from fleetroll.bus.links import Rejected
+from fleetroll.bus.links import FAILURE
 from fleetroll.bus.permissions import COMMANDS, INGEST, ingest_stream, ingest_subjects
 from fleetroll.bus.streams import NANO, Held
 from fleetroll.bus.trouble import Trouble
@@ -38,6 +38,7 @@ class PlatformStreams:
         self._replicas = replicas
         self._orgs: set[str] | None = None  # whose devices may publish
         self._there: dict[str, Held] = {}
+        self._away: set[str] = set()
         self.changed = asyncio.Event()  # set when one was made
         self._changing = asyncio.Lock()
         self._trouble = Trouble("devices of an organization cannot publish")
@@ -50,12 +51,12 @@ class PlatformStreams:
             await self._make([name for name in self._wanted() & self._there.keys() if self._differs(name)])
             await self._take_over(missing)
 
-    async def require(self, orgs: Iterable[str]) -> None:
+    async def require(self, orgs: Collection[str]) -> None:
         """Have the streams of these organizations as well."""
         async with self._changing:
             assert self._orgs is not None
             self._orgs.update(orgs)
-            await self._take_over(self._wanted() - self._there.keys())
+            await self._take_over(set(map(ingest_stream, orgs)) - self._there.keys() - self._away)
 
     def release(self, orgs: Iterable[str]) -> None:
         """No device of these organizations can publish any more."""
@@ -75,7 +76,7 @@ class PlatformStreams:
         held = {name: one for name, one in listing.held.items() if name in wanted or _is_ours(name, one)}
         for name in sorted(self._there.keys() - held.keys() - listing.away):
             logger.error("the broker has lost stream %s, with what had not been read", name)
-        self._there = held
+        self._there, self._away = held, listing.away
         return wanted - held.keys() - listing.away
 
     def is_wanted(self, name: str) -> bool:
@@ -113,7 +114,7 @@ class PlatformStreams:
             self._there[INGEST] = await streams.update(self._client, config)
 
     async def _make(self, names: Iterable[str]) -> None:
-        """A refusal holds up nobody else; whoever looks next tries again."""
+        """What fails holds up nobody else; whoever looks next tries again."""
         made = await asyncio.gather(*map(self._make_one, names))
         if all(made):
             self._trouble.end()
@@ -121,7 +122,7 @@ class PlatformStreams:
     async def _make_one(self, name: str) -> bool:
         try:
             self._there[name] = await streams.make(self._client, self._config(name))
-        except Rejected as problem:
+        except FAILURE as problem:
             self._trouble.report(problem)
             return False
         self.changed.set()
