@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,11 @@ def test_what_one_organization_publishes_waits_for_nothing_that_another_has_publ
         registry = Registry()
         async with broker(directory / "nats", registry) as served:
             loud, quiet = [await device_of(served, registry, org) for org in (LOUD, QUIET)]
-            for time in range(1, TIMES + 1):
+            for turn in range(1, TIMES + 1):
                 await flood(loud, LOUD, count)
-                await quiet.jetstream(timeout=PATIENCE).publish(subject(QUIET), b"%d" % time)
-                await registry.until(lambda time=time: len(bodies(registry, QUIET)) == time)
-                if await last(served, ingest_stream(LOUD)) < time * count:
+                await quiet.jetstream(timeout=PATIENCE).publish(subject(QUIET), b"%d" % turn)
+                await registry.until(lambda turn=turn: len(bodies(registry, QUIET)) == turn)
+                if await last(served, ingest_stream(LOUD)) < turn * count:
                     break
             else:
                 raise AssertionError("it has always waited")
@@ -287,7 +288,7 @@ def test_streams_of_a_broker_that_is_here_no_more_are_forgotten_once_they_can_ho
 
     async def story() -> None:
         registry = Registry()
-        now = __import__("time").time_ns() // 1000
+        now = time.time_ns() // 1000
         for name, age in (("INGEST_org_1 old", 15), ("INGEST_org_1 other", 13)):
             registry.sequences[name], registry.times[name] = 7, now - age * DAY
         async with broker(tmp_path / "nats", registry):

@@ -33,6 +33,8 @@ async def test_a_credential_is_kept_and_found_by_each_of_its_names(store: Store,
     assert await store.read.credentials.identify("Aa") is None
     assert await store.read.credentials.of_device(org, 1) == [first, second]
     assert await store.read.credentials.of_device(org, 2) == []
+    assert await store.read.credentials.has_any(org)
+    assert not await store.read.credentials.has_any(org + 1_000)
     assert await store.scan.credentials.all(0, 2) == [first, second]
     assert await store.scan.credentials.all(second.id, 2) == [foreign]
 

@@ -536,6 +536,21 @@ def test_a_batch_that_comes_again_changes_nothing(desk: Desk) -> None:
     assert [one.sequence for one in told] == [desk.sequence]
 
 
+def test_messages_of_two_streams_have_the_same_numbers_and_are_told_apart(desk: Desk) -> None:
+    device = desk.create("double", {"t": {"type": "number"}})["id"]
+    org, at = broker_org(1), desk.app.services.clock()
+    batches = [
+        Batch(stream, [Message(7, at, org, "production", family, device, "t", body)])
+        for stream, family, body in (("one", "telemetry", b"1"), ("other", "events", b"NaN"), ("third", "events", b"3"))
+    ]
+    told = desk.app.runner.run(desk.registry.ingest(batches))
+    assert [one.family for one in told] == ["telemetry", "events"]
+    assert desk.values("double") == [1]
+    assert desk.app.runner.run(desk.registry.ingest(batches)) == []
+    found = desk.app.runner.run(desk.registry.ingested())
+    assert [found[batch.stream].sequence for batch in batches] == [7, 7, 7]
+
+
 def test_what_comes_under_a_place_that_the_broker_had_given_before_it_lost_some_is_new(desk: Desk) -> None:
     device = desk.create("restored", {"t": {"type": "number"}})["id"]
     desk.publish(device, b'{"value": 1}', family="events", name="door", later=-9 * SECOND)
