@@ -18,7 +18,7 @@ from nats.aio.client import Client
 
 from fleetroll.bus import links
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.permissions import COMMANDS, INGEST, Authority
+from fleetroll.bus.permissions import COMMANDS, Authority, ingest_stream
 from fleetroll.bus.settings import trust
 from tests.support.broker import (
     DEVICE,
@@ -40,6 +40,7 @@ pytestmark = LEFT
 
 T = TypeVar("T")
 SUBJECT = f"{ORG}.production.telemetry.{DEVICE}.temperature"
+STREAM = ingest_stream(ORG)
 AUTHORITY = Authority(SERVER_KEY)
 SERVERS = 3  # of two, one could make no streams without the other
 TRIES = 10
@@ -137,7 +138,7 @@ def test_what_several_servers_keep_outlives_one_of_them(tmp_path: Path) -> None:
         registry = Registry()
         async with serving(urls[0], registry, replicas=SERVERS) as served:
             minted, app = await with_device(served, registry), await with_app(served, registry)
-            gone = await leader(urls[0], INGEST)
+            gone = await leader(urls[0], STREAM)
             device = await client(urls[gone - 1], minted)
             registry.refusing = True
             for number in range(20):

@@ -75,7 +75,7 @@ FORGED = (
     f"api/iot/devices/{ORG}/delete", f"api/iot/devices/{ORG}/sdk/config/update", "accounts/user/get_http_token",
     f"consumer/{ORG}/{SIBLING}/c/production/reboot", f"deliver/{SIBLING}/abc", "_INBOX/abc",
     "$SYS/REQ/CLAIMS/DELETE", "$SYS/REQ/SERVER/PING", "$JS/API/STREAM/CREATE/mine", "$JS/API/STREAM/DELETE/$MQTT_sess",
-    "$JS/API/STREAM/PURGE/INGEST", "$JS/ACK/COMMANDS/c/1/1/1/1/0", "$MQTT/msgs/x", "$MQTT/sub/x", "$MQTT/JSA/x",
+    "$JS/API/STREAM/PURGE/COMMANDS", "$JS/ACK/COMMANDS/c/1/1/1/1/0", "$MQTT/msgs/x", "$MQTT/sub/x", "$MQTT/JSA/x",
     "mine/a", "/", "a//b", "é", "a" * 1_000,
 )  # fmt: skip
 
@@ -102,7 +102,11 @@ def test_it_speaks_for_itself_alone(tmp_path: Path) -> None:
             assert found.stored() == wanted
             assert not found.registry.requests
             streams = {path.name for path in found.directory.glob("streams/jetstream/*/streams/*")}
-            assert {name for name in streams if not name.startswith("$MQTT_")} == {"INGEST", "COMMANDS"}
+            assert {name for name in streams if not name.startswith("$MQTT_")} == {
+                "INGEST_org_1",
+                "INGEST_org_2",
+                "COMMANDS",
+            }
 
     run(story())
 

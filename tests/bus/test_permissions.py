@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.permissions import COMMANDS, INGEST, Authority
+from fleetroll.bus.permissions import COMMANDS, Authority, ingest_stream
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
 from fleetroll.core import limits
 from tests.support.broker import Registry, address, broker, client, run, settled
@@ -34,6 +34,7 @@ ORG, RIVAL = "org_1", "org_2"
 DEVICE, SIBLING, FOREIGN = (f"{number:024x}" for number in (1, 2, 3))
 TOKEN, SDK = "accounts.user.get_http_token", f"api.iot.devices.{ORG}.sdk.config.get"
 NOBODY = (nats.errors.Error, nats.js.errors.Error, TimeoutError)
+STREAM = ingest_stream(ORG)
 
 
 class World:
@@ -251,8 +252,8 @@ def test_the_platforms_streams_cannot_be_reached(who: str, tmp_path: Path) -> No
             asks: Client = getattr(found, who)
             await found.app.jetstream().publish(command(DEVICE), b"1")
             replies = await ask_all(asks, *(f"$JS.API.{verb}" for verb in (
-                f"STREAM.INFO.{INGEST}", f"STREAM.INFO.{COMMANDS}", f"STREAM.PURGE.{COMMANDS}",
-                f"STREAM.DELETE.{INGEST}", f"STREAM.MSG.GET.{COMMANDS}", f"CONSUMER.LIST.{COMMANDS}",
+                f"STREAM.INFO.{STREAM}", f"STREAM.INFO.{COMMANDS}", f"STREAM.PURGE.{COMMANDS}",
+                f"STREAM.DELETE.{STREAM}", f"STREAM.MSG.GET.{COMMANDS}", f"CONSUMER.LIST.{COMMANDS}",
                 f"CONSUMER.CREATE.{COMMANDS}.x", f"DIRECT.GET.{COMMANDS}", "STREAM.CREATE.mine", "STREAM.NAMES",
             )))  # fmt: skip
             for subject, reply in replies.items():

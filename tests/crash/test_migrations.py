@@ -416,7 +416,7 @@ def test_how_far_a_stream_was_read_is_kept_by_place_and_by_time(tmp_path: Path, 
     async def read() -> dict[str, StreamPosition]:
         store = await noted(tmp_path / DATABASE, 30, NOTED)
         try:
-            return {stream: await store.read.progress.get(stream) for stream in READ}
+            return await store.read.progress.of(READ)
         finally:
             await store.close()
 

@@ -74,7 +74,7 @@ class Desk:
             self.place += 1
             at = self.app.services.clock()
             messages.append(Message(self.place, at, ORG, "production", family, self.id, name, body))
-        self.app.runner.run(self.registry.ingest(Batch("stream", messages)))
+        self.app.runner.run(self.registry.ingest([Batch("stream", messages)]))
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ async def test_a_credential_is_kept_and_found_by_each_of_its_names(store: Store,
     assert await store.read.credentials.identify("Aa") is None
     assert await store.read.credentials.of_device(org, 1) == [first, second]
     assert await store.read.credentials.of_device(org, 2) == []
+    assert await store.read.credentials.has_any(org)
+    assert not await store.read.credentials.has_any(org + 1_000)
     assert await store.scan.credentials.all(0, 2) == [first, second]
     assert await store.scan.credentials.all(second.id, 2) == [foreign]
 
@@ -137,13 +139,17 @@ async def test_keys_that_are_good_for_the_broker_are_found_by_time(store: Store,
     ]
 
 
-async def test_progress_is_kept_by_stream(store: Store) -> None:
-    assert await store.read.progress.get("a") == StreamPosition()
-    for stream, sequence, at in (("a", 5, NOW), ("b", 7, NOW + 1), ("a", 6, NOW + 2)):
-        reached = StreamPosition(sequence, at)
-        await store.write(lambda records, stream=stream, reached=reached: records.progress.put(stream, reached))
-    assert await store.read.progress.get("a") == StreamPosition(6, NOW + 2)
-    assert await store.read.progress.get("b") == StreamPosition(7, NOW + 1)
+async def test_progress_is_kept_by_stream_until_it_is_gone(store: Store) -> None:
+    assert await store.read.progress.of(["a"]) == {"a": StreamPosition()}
+    many = {f"stream {number}": StreamPosition(number, NOW) for number in range(1, 20)}
+    first, second = StreamPosition(5, NOW), StreamPosition(6, NOW + 2)
+    for reached in ({"a": first, "b": first}, {"a": second}, many):
+        await store.write(lambda records, reached=reached: records.progress.put(reached))
+    assert await store.read.progress.of(["a", "b", "c"]) == {"a": second, "b": first, "c": StreamPosition()}
+    assert await store.read.progress.of([*many, "c"]) == {**many, "c": StreamPosition()}
+    await store.write(lambda records: records.progress.forget(["b", *many, "never"]))
+    assert await store.read.progress.all() == {"a": second}
+    await store.write(lambda records: records.progress.forget([]))
 
 
 async def test_what_was_reported_comes_by_the_time_that_was_given(store: Store, org: int, elsewhere: int) -> None:

@@ -63,7 +63,7 @@ async def everything(store: Store, *orgs: int) -> list[Any]:
             await read.checkins.kept(org, 1),
         ]
     seen += [await read.presence.links(None, 100), await read.credentials.changes(0, 100)]
-    return [*seen, await read.progress.get("stream")]
+    return [*seen, (await read.progress.of(["stream"]))["stream"]]
 
 
 async def furnish(records: Records, org: int, name: str) -> None:
@@ -93,7 +93,7 @@ async def furnish(records: Records, org: int, name: str) -> None:
     await records.checkins.put(Mailbox(org, 1, len(name)))
     await records.checkins.keep(org, 1, len(name), NOW, name.encode())
     await records.presence.opened(Link(org, 1, name), NOW)
-    await records.progress.put("stream", StreamPosition(len(name), NOW))
+    await records.progress.put({"stream": StreamPosition(len(name), NOW)})
 
 
 @pytest.mark.parametrize("bulk", [False, True])

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from nats.aio.client import Client
 
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.ingest import COMMANDS_FAMILY
+from fleetroll.bus.intake import COMMANDS_FAMILY
 from fleetroll.bus.permissions import Authority
 from fleetroll.bus.port import (
     Account,
@@ -60,11 +60,10 @@ class Registry:
         self.moved = asyncio.Event()
 
     def want(self, public: str, account: Account | None) -> None:
-        if account is None:
-            self.wanted.pop(public, None)
-        else:
+        org = account.org if account is not None else self.wanted.pop(public).org if public in self.wanted else ORG
+        if account is not None:
             self.wanted[public] = account
-        self.waiting.append(Change(len(self.waiting) + 1, public, account))
+        self.waiting.append(Change(len(self.waiting) + 1, org, public, account))
 
     async def accounts(self) -> list[Account]:
         return list(self.wanted.values())
@@ -87,21 +86,31 @@ class Registry:
     async def certify(self, names: Sequence[str]) -> Certificate:
         return certificate(names, timedelta(days=90))
 
-    async def ingested(self, stream: str) -> StreamPosition:
-        return StreamPosition(self.sequences.get(stream, 0), self.times.get(stream, 0))
+    async def publishing(self, orgs: Collection[str]) -> set[str]:
+        return {one.org for one in self.wanted.values() if isinstance(one, DeviceAccount)} & set(orgs)
+
+    async def ingested(self) -> dict[str, StreamPosition]:
+        return {stream: StreamPosition(place, self.times[stream]) for stream, place in self.sequences.items()}
 
     async def rewind(self, stream: str, sequence: int) -> None:
         self.sequences[stream] = sequence
 
-    async def ingest(self, batch: Batch) -> Sequence[Message]:
+    async def ingest(self, batches: Sequence[Batch]) -> Sequence[Message]:
         if self.refusing:
             raise RuntimeError("the store is away")
-        assert batch.messages[0].sequence > self.sequences.get(batch.stream, 0)
-        self.messages += batch.messages
-        self.sequences[batch.stream] = batch.messages[-1].sequence
-        self.times[batch.stream] = batch.messages[-1].at
+        for batch in batches:
+            assert batch.messages[0].sequence > self.sequences.get(batch.stream, 0)
+            self.messages += batch.messages
+            self.sequences[batch.stream] = batch.messages[-1].sequence
+            self.times[batch.stream] = batch.messages[-1].at
         self.moved.set()
-        return [one for one in batch.messages if one.family != COMMANDS_FAMILY]
+        return [one for batch in batches for one in batch.messages if one.family != COMMANDS_FAMILY]
+
+    async def forget_streams(self, streams: Sequence[str]) -> None:
+        for stream in streams:
+            self.sequences.pop(stream, None)
+            self.times.pop(stream, None)
+        self.moved.set()
 
     async def note_connections(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         for change in changes:

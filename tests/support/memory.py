@@ -298,6 +298,9 @@ class Credentials:
         for account in [*devices, *sorted(roles)]:
             await self.note(org, account)
 
+    async def has_any(self, org: int) -> bool:
+        return any(one.org == org for one in self._tables.credentials.values())
+
     async def settle(self, numbers: Collection[int]) -> None:
         for number in numbers:
             self._tables.account_changes.pop(number, None)
@@ -307,11 +310,18 @@ class Progress:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def get(self, stream: str) -> StreamPosition:
-        return self._tables.progress.get(stream, StreamPosition())
+    async def all(self) -> dict[str, StreamPosition]:
+        return dict(self._tables.progress)
 
-    async def put(self, stream: str, reached: StreamPosition) -> None:
-        self._tables.progress[stream] = reached
+    async def of(self, streams: Collection[str]) -> dict[str, StreamPosition]:
+        return {stream: self._tables.progress.get(stream, StreamPosition()) for stream in streams}
+
+    async def put(self, reached: Mapping[str, StreamPosition]) -> None:
+        self._tables.progress.update(reached)
+
+    async def forget(self, streams: Collection[str]) -> None:
+        for stream in streams:
+            self._tables.progress.pop(stream, None)
 
 
 class Tokens:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 import nats.errors
 from nats.aio.client import Client
@@ -12,7 +12,8 @@ from nats.aio.client import Client
 from fleetroll.bus import links, streams
 from fleetroll.bus.accounts import Accounts
 from fleetroll.bus.permissions import Authority
-from fleetroll.bus.port import Account, AppAccount, Registry
+from fleetroll.bus.platform_streams import PlatformStreams
+from fleetroll.bus.port import Account, AppAccount, Change, DeviceAccount, Registry
 from fleetroll.bus.settings import Files
 from fleetroll.bus.trouble import Trouble
 
@@ -27,8 +28,8 @@ _SOON, _LATE = 1.0, 300.0  # seconds until refused streams are asked for again, 
 class AccountSync:
     """Over a connection as the system account. `on_removed` is called when accounts were taken away.
 
-    `end_remains` ends what they have left elsewhere. `files` are those of a broker that is ours; `replicas` are
-    streams' in a cluster.
+    `end_remains` ends what they have left elsewhere. Before devices are let in, they get a stream of `platform` to
+    publish to. `files` are those of a broker that is ours; `replicas` are streams' in a cluster.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class AccountSync:
         registry: Registry,
         on_removed: Callable[[], None],
         end_remains: Callable[[Collection[str]], Awaitable[None]],
+        platform: PlatformStreams,
         files: Files | None,
         replicas: int | None,
     ) -> None:
@@ -49,6 +51,7 @@ class AccountSync:
         self._registry = registry
         self._on_removed = on_removed
         self._end_remains = end_remains
+        self._platform = platform
         self._files = files
         self._replicas = replicas
         self._accounts = Accounts(system, authority, seconds)
@@ -69,11 +72,12 @@ class AccountSync:
             apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
             self._refused.clear()
             missing = [account for name, account in wanted.items() if name not in known]
-            too_large = await self._accounts.publish(
-                [*apps, *(account for account in missing if not isinstance(account, AppAccount))]
-            )
-            await self._prepare([account for account in missing if account not in too_large])
+            # Whoever has lost access goes first: streams that cannot be made must not delay that.
+            too_large = await self._accounts.publish(apps)
             await self._remove(known - wanted.keys())
+            await self._platform.meet(_orgs_of_devices(wanted.values()))
+            await self._accounts.publish([account for account in missing if not isinstance(account, AppAccount)])
+            await self._prepare([account for account in missing if account not in too_large])
             self._prepared_before = [account for name, account in wanted.items() if name in known]
             self._reconciled_at = met
 
@@ -111,10 +115,17 @@ class AccountSync:
                 if ended:
                     # Whose connections went with an account cannot be told by its name any more.
                     self._on_removed()
+                    await self._release([change for change in changes if latest[change.public] is None])
                 accounts = [account for account in latest.values() if account is not None]
+                await self._platform.require(_orgs_of_devices(accounts))
                 too_large = await self._accounts.publish(accounts)
                 await self._prepare([account for account in accounts if account not in too_large])
                 await self._registry.settled([change.number for change in changes])
+
+    async def _release(self, ended: Sequence[Change]) -> None:
+        """Organizations that have no device left that could publish."""
+        orgs = {change.org for change in ended}
+        self._platform.release(orgs - await self._registry.publishing(orgs))
 
     async def _remove(self, names: Collection[str]) -> None:
         """Take accounts away, and what they have left elsewhere.
@@ -161,3 +172,7 @@ class AccountSync:
         async with self._publishing:
             await self._prepare(list(self._refused.values()))
         self._retry_after = min(2 * self._retry_after, _LATE) if self._refused else _SOON
+
+
+def _orgs_of_devices(accounts: Iterable[Account]) -> set[str]:
+    return {account.org for account in accounts if isinstance(account, DeviceAccount)}

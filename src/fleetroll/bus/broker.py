@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from fleetroll.bus import commands, links, reach, settings, streams
+from fleetroll.bus import commands, links, reach, settings
 from fleetroll.bus.account_sync import AccountSync
 from fleetroll.bus.commands import device_silent, no_broker, unavailable
 from fleetroll.bus.endpoint import Endpoint
 from fleetroll.bus.ingest import Ingest
 from fleetroll.bus.mint import Mint
-from fleetroll.bus.permissions import COMMANDS, INGEST, Authority
+from fleetroll.bus.permissions import TELEMETRY, Authority, live_subject
+from fleetroll.bus.platform_streams import PlatformStreams
 from fleetroll.bus.port import Announcement, Certificate, Registry, Shown, State
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
@@ -102,7 +103,7 @@ class Broker(Mint):
         self._reach = Reach(urls, authority.platform)
         self._presence: Presence | None = None
         self._endpoint: Endpoint | None = None
-        self._ingests: list[Ingest] = []
+        self._ingest: Ingest | None = None
         # What it says to a client that it does not know is lost, as a rule, with the connection that it closes.
         self._away = Trouble("the broker cannot be reached, or does not know this server key")
         self._failing = Trouble("serving the broker failed and is retried")
@@ -135,8 +136,6 @@ class Broker(Mint):
             while links.not_cancelled():
                 try:
                     await self._run(registry)
-                except* streams.StreamLost:
-                    logger.error("the broker has lost its streams, with what had not been read; they are recreated")
                 except* (*links.FAILURE, Fault) as group:
                     for one in group.exceptions:
                         self._failing.report(one)
@@ -151,10 +150,13 @@ class Broker(Mint):
         if self._process is not None:
             await self._process.ready()
         async with (
-            self._as_system(registry) as (presence, account_sync),
-            self._as_platform(registry),
+            self._as_system(registry) as (system, presence),
+            self._as_platform(registry) as platform,
             asyncio.TaskGroup() as group,
         ):
+            room = None if self._process is None else self._process.room
+            streams = PlatformStreams(platform, room, self._replicas)
+            account_sync = self._account_sync = self._syncing(system, presence, streams, registry)
             # Only now that requests are answered, which is urgent: devices that the broker knows return as soon as it
             # does.
             await account_sync.reconcile()
@@ -163,7 +165,8 @@ class Broker(Mint):
                 group.create_task(self._keep_certificate(self._process, registry))
             else:
                 group.create_task(self._look_again(presence))
-            await self._start_streams(registry, group)
+            self._ingest = Ingest(platform, registry, streams)
+            group.create_task(self._ingest.run())
             self._serving.set()
             group.create_task(account_sync.run())
             await self._serve_others()
@@ -216,7 +219,7 @@ class Broker(Mint):
         self._reach.on_shared = listener
 
     async def show(self, readings: Sequence[Shown]) -> None:
-        shown = ((f"live.{one.org}.{one.env}.telemetry.{one.device}.{one.metric}", one.body) for one in readings)
+        shown = ((live_subject(one.org, one.env, TELEMETRY, one.device, one.metric), one.body) for one in readings)
         with contextlib.suppress(*links.FAILURE, Fault):
             await links.publish_all(self._reach.client, shown, written=True)
 
@@ -268,7 +271,7 @@ class Broker(Mint):
     # --- connections ---------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def _as_system(self, registry: Registry) -> AsyncIterator[tuple[Presence, AccountSync]]:
+    async def _as_system(self, registry: Registry) -> AsyncIterator[tuple[Client, Presence]]:
         """Connected as the account that publishes accounts, and hears who connects."""
         system = self._system = await links.connect(
             self._urls(),
@@ -281,26 +284,29 @@ class Broker(Mint):
         try:
             self._away.end()
             presence = self._presence = Presence(system, registry, self._announce)
-            files = self._process.files if self._process is not None else None
-            account_sync = self._account_sync = AccountSync(
-                system,
-                self._authority,
-                self._seconds,
-                self._urls,
-                registry,
-                presence.mark_stale,
-                self._end,
-                files,
-                self._replicas,
-            )
             if self._process is not None:
                 self._process.ended = presence.end
-            yield presence, account_sync
+            yield system, presence
         finally:
             await links.close(system)
 
+    def _syncing(self, system: Client, presence: Presence, streams: PlatformStreams, registry: Registry) -> AccountSync:
+        files = self._process.files if self._process is not None else None
+        return AccountSync(
+            system,
+            self._authority,
+            self._seconds,
+            self._urls,
+            registry,
+            presence.mark_stale,
+            self._end,
+            streams,
+            files,
+            self._replicas,
+        )
+
     @contextlib.asynccontextmanager
-    async def _as_platform(self, registry: Registry) -> AsyncIterator[None]:
+    async def _as_platform(self, registry: Registry) -> AsyncIterator[Client]:
         """Connected as the account that has the streams and is sent the requests, and answering them."""
         platform = self._platform = await links.connect(
             self._urls(), self._authority.platform, "platform", reconnected=self._platform_reconnected
@@ -309,7 +315,7 @@ class Broker(Mint):
         try:
             await endpoint.start()
             async with self._standing_by(platform, registry):
-                yield
+                yield platform
         finally:
             self._serving.clear()
             await endpoint.finish()
@@ -358,20 +364,12 @@ class Broker(Mint):
     async def _platform_reconnected(self) -> None:
         assert self._endpoint is not None
         await self._endpoint.reconnected()
-        for ingest in self._ingests:
-            ingest.mark_stale()
+        if self._ingest is not None:
+            self._ingest.mark_stale()
 
     async def _end(self, accounts: Collection[str]) -> None:
         assert self._endpoint is not None
         await self._endpoint.end(accounts)
-
-    async def _start_streams(self, registry: Registry, group: asyncio.TaskGroup) -> None:
-        assert self._platform is not None
-        room = None if self._process is None else self._process.room()
-        incarnations = await streams.prepare_platform(self._platform, room, self._replicas)
-        self._ingests = [Ingest(self._platform, registry, name, incarnations[name]) for name in (INGEST, COMMANDS)]
-        for ingest in self._ingests:
-            group.create_task(ingest.run())
 
     async def _announce(self, announcements: list[Announcement]) -> None:
         assert self._platform is not None

@@ -1,174 +1,338 @@
-"""From a stream into the store: in batches, each of them whole or not at all, and none of it twice.
+"""From the platform's streams into the store: in batches, each of them whole or not at all, and none of it twice.
 
-The store keeps, in the transaction of the data itself, the number of the last message that it has; the broker does not
-keep track of what was read. After any trouble, reading begins again after that message.
+The store keeps, in the transaction of the data itself, the number of the last message that it has of each stream; the
+broker does not keep track of what was read. After any trouble with a stream, reading begins again after that message.
 
-Many requests are in flight at a time, each for a batch. The broker first writes all that has been published meanwhile,
-then it delivers as much as was asked for. With few requests, what waits would grow during a flood, even if the store is
-as fast as the broker. The client library's own way to fetch is not used: it costs several times what storing does.
+A stream in which nothing waits has one request standing on the broker, which costs nothing. Where more waits, many
+requests are in flight at a time: the broker first writes all that has been published meanwhile, then it delivers as
+much as was asked for. With few requests, what waits would grow during a flood, even if the store is as fast as the
+broker. The client library's own way to fetch is not used: it costs several times what storing does.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from fleetroll.bus import links, streams
-from fleetroll.bus.permissions import INGEST
+from fleetroll.bus import links, shares, streams
+from fleetroll.bus.intake import Intake, Missed
+from fleetroll.bus.permissions import COMMANDS, live_subject
+from fleetroll.bus.platform_streams import PlatformStreams
 from fleetroll.bus.port import Batch, Message, Registry
+from fleetroll.bus.shares import Ask, Part
+from fleetroll.bus.streams import NANO, Held
 from fleetroll.bus.trouble import Trouble
 from fleetroll.core import limits
+from fleetroll.core.model import StreamPosition
+from fleetroll.core.times import SECOND
 
 logger = logging.getLogger("fleetroll.broker")
 
-_WAIT_SECONDS = 5.0
-_PATIENCE_SECONDS = 8.0  # a server of a cluster that dies takes requests with it
+_PORTION_SECONDS, _STANDING_SECONDS = 5, 600
 _PAUSE = 0.5
-_TIDY_SECONDS = 5.0
-COMMANDS_FAMILY = "commands"
-_UNSENT = "Nats-Pending-Messages"  # header at the end of a request: how many messages it still lacked
+_LOOK_SECONDS = 5.0
+_SHARE = 5  # the pause after a look is so many times as long, so that looking does not take all the time
+_SILENT_SECONDS = 4.0  # after which a request was lost: a server of a cluster that dies takes requests with it
+_OPENED_AT_ONCE = 64
+_TIDY_SECONDS = 600.0  # within which what is stored is removed if it is little; much of it goes at the next look
+_TIDIED_AT_ONCE = 64
+_DRAINED_SECONDS = 5.0  # within which what was published before a credential ended is in the stream
+_OLD = limits.BUS_INGEST_AGE * SECOND
 
 
-class Missed(Exception):
-    """The broker has sent something that did not arrive."""
+class _Watch:
+    """What was seen of a stream at earlier looks, in seconds of the event loop's clock."""
+
+    def __init__(self, now: float) -> None:
+        self.heard = 0
+        self.tidied_at = now
+        self.silent_since: float | None = None
+        self.drained_since: float | None = None
 
 
 class Ingest:
-    """Takes one stream, of one incarnation, into the store."""
+    """Takes all of the platform's streams into the store."""
 
-    def __init__(self, client: Client, registry: Registry, stream: str, incarnation: str) -> None:
+    def __init__(self, client: Client, registry: Registry, platform: PlatformStreams) -> None:
         self._client = client
         self._registry = registry
-        self._stream = stream
-        self._name = f"{stream} {incarnation}"
-        self._consumer = f"store_{secrets.token_hex(16)}"  # a device that knew the name could ask for its messages
-        self._tidied = 0.0
-        self._arrived: list[Msg] = []
-        self._wake = asyncio.Event()
-        self._due = 0
-        self._is_stale = False
-        self._trouble = Trouble(f"published messages are waiting on the broker, in stream {stream}")
+        self._platform = platform
+        self._intakes: dict[str, Intake] = {}  # by stream
+        self._open: dict[str, Intake] = {}  # by consumer
+        self._active: dict[Intake, None] = {}  # where something has changed, in turns
+        self._watches: dict[str, _Watch] = {}  # by stream
+        self._inbox = client.new_inbox()
+        self._arrived, self._room = asyncio.Event(), asyncio.Event()
+        self._look_soon = platform.changed
+        self._storing = asyncio.Lock()
+        self._met = 0  # how often the broker was away
+        self._has_forgotten = False
+        self._trouble = Trouble("published messages are waiting on the broker")
+        self._look_trouble = Trouble("looking after the broker's streams failed and is retried")
+        self._opening = Trouble("a stream of the broker's cannot be read")
 
     def mark_stale(self) -> None:
         """The broker was away: what it was asked for will not come."""
-        self._is_stale = True
-        self._wake.set()
+        self._met += 1
+        for intake in self._intakes.values():
+            self._close(intake)
 
     async def run(self) -> None:
-        """Until cancelled. Trouble on either side is waited out. Raises streams.StreamLost."""
-        while links.not_cancelled():
-            try:
-                await self._follow()
-            except streams.StreamLost:
-                raise
-            except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
-                self._trouble.report(problem)
-                await asyncio.sleep(_PAUSE)
-
-    async def _follow(self) -> None:
-        self._is_stale = False
-        await self._begin()
-        self._arrived, self._due = [], 0
-        inbox = self._client.new_inbox()
-        subscription = await self._client.subscribe(inbox, cb=self._note, pending_msgs_limit=-1, pending_bytes_limit=-1)
-        count = 0
+        """Until cancelled. Trouble on either side is waited out."""
+        subscription = await self._client.subscribe(
+            f"{self._inbox}.*", cb=self._note, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
         try:
-            while links.not_cancelled():
-                await self._ask(inbox)
-                count = await self._store(count)
-                self._trouble.end()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._look_after())
+                group.create_task(self._ask_for_all())
+                group.create_task(self._store_all())
         finally:
             await subscription.unsubscribe()
 
-    async def _begin(self) -> None:
-        """Read on after the message up to which the store has everything. Raises streams.StreamLost."""
-        reached = await self._registry.ingested(self._name)
-        if not await streams.has_fallen_back(self._client, self._stream, reached):
-            await streams.read_from(self._client, self._stream, self._consumer, reached.sequence + 1)
-            return
-        logger.error("the broker lost part of stream %s; the registry has it", self._stream)
-        # Messages with numbers that the store knows are new; only their times tell.
-        sequence = await streams.read_after(self._client, self._stream, self._consumer, reached.at)
-        await self._registry.rewind(self._name, sequence)
+    # --- what arrives ------------------------------------------------------------------------------------------------
 
     async def _note(self, message: Msg) -> None:
-        if message.reply:
-            self._arrived.append(message)
-            self._due -= 1
-        else:  # a request has ended, with or without all that it asked for
-            self._due -= int((message.headers or {}).get(_UNSENT, limits.BUS_BATCH))
-        self._wake.set()
+        consumer = message.reply.split(".", 4)[3] if message.reply else message.subject.rpartition(".")[2]
+        intake = self._open.get(consumer)
+        if intake is None:  # of before it was opened anew
+            return
+        try:
+            if message.reply:
+                intake.take_in(message)
+            else:
+                intake.end_request(message.headers)
+        except Missed:
+            self._close(intake)
+        self._note_change(intake)
 
-    async def _ask(self, inbox: str) -> None:
-        """Keep as many requests in flight as what waits for the store leaves room for.
+    def _note_change(self, intake: Intake) -> None:
+        self._active[intake] = None
+        self._arrived.set()
+        self._room.set()
 
-        Each ends where the next message is beyond its bytes, or in time.
-        """
-        waiting = self._batches_waiting()
-        while waiting + self._due / limits.BUS_BATCH <= limits.BUS_BATCHES - 1:
-            self._due = max(0, self._due) + limits.BUS_BATCH
-            wanted = {
-                "batch": limits.BUS_BATCH,
-                "max_bytes": limits.BUS_BATCH_BYTES,
-                "expires": int(_WAIT_SECONDS * 1e9),
-            }
-            subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
-            await self._client.publish(subject, msgspec.json.encode(wanted), reply=inbox)
+    async def _ask_for_all(self) -> None:
+        """Ask for more of those where something has changed, as far as there is room, each first in its turn."""
+        while links.not_cancelled():
+            await self._room.wait()
+            self._room.clear()
+            asks = list(shares.asks(list(self._active), len(self._intakes)))
+            for one in asks:
+                del self._active[one.intake]
+                self._active[one.intake] = None
+            for intake in [one for one in self._active if one.is_waiting]:
+                del self._active[intake]
+            lines = [(_next(one.intake), _request(one), f"{self._inbox}.{one.intake.consumer}") for one in asks]
+            with contextlib.suppress(*links.TROUBLE):  # the connection is lost; then all are opened anew
+                await links.request_all(self._client, lines)
 
-    def _batches_waiting(self) -> float:
-        """How many batches the messages amount to that have arrived and are not stored, by number or by size."""
-        size = sum(len(message.data) for message in self._arrived)
-        return max(len(self._arrived) / limits.BUS_BATCH, size / limits.BUS_BATCH_BYTES)
+    async def _store_all(self) -> None:
+        while links.not_cancelled():
+            await self._arrived.wait()
+            self._arrived.clear()
+            async with self._storing:
+                parts = shares.batch(self._active)
+                left = await self._store(parts) if parts else []
+                self._put_back(left)
+            if parts:
+                self._arrived.set()
+                self._room.set()
+            if left:
+                await asyncio.sleep(_PAUSE)
 
-    async def _store(self, count: int) -> int:
-        """Store what has arrived. Returns how many messages were sent so far. Raises Missed."""
-        self._wake.clear()
-        if not self._arrived and not self._is_stale:
-            await asyncio.wait_for(self._wake.wait(), _PATIENCE_SECONDS)  # a request ends by then at the latest
-        if self._is_stale:
-            raise Missed
-        received, self._arrived = self._arrived[: limits.BUS_BATCH], self._arrived[limits.BUS_BATCH :]
-        deliveries = [_Delivery(found) for found in received]
-        if [one.count for one in deliveries] != list(range(count + 1, count + 1 + len(deliveries))):
-            raise Missed
-        if not deliveries:
-            return count
-        messages = list(map(_message, received, deliveries))
-        await self._show(await self._registry.ingest(Batch(self._name, messages)))
-        await self._tidy(messages[-1].sequence)
-        return deliveries[-1].count
+    async def _store(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """Returns what could not be stored: that of one stream alone, if that is what holds up all."""
+        if await self._is_stored(parts):
+            self._trouble.end()
+            return []
+        left: list[Part] = []
+        for number, part in enumerate(parts):
+            if len(parts) == 1 or not await self._is_stored([part]):
+                left.append(part)
+            if len(left) > 1:  # the store is away
+                return [*left, *parts[number + 1 :]]
+        return left
+
+    async def _is_stored(self, parts: Sequence[Part]) -> bool:
+        try:
+            told = await self._registry.ingest([Batch(one.intake.name, one.messages) for one in parts])
+        except Exception as problem:  # noqa: BLE001  # of the store; it may not end this
+            self._trouble.report(problem)
+            return False
+        for one in parts:
+            if one.intake.is_open:
+                one.intake.stored = one.messages[-1].sequence
+        with contextlib.suppress(*links.TROUBLE):
+            await self._show(told)
+        return True
+
+    def _put_back(self, parts: Sequence[Part]) -> None:
+        for one in parts:
+            if one.intake.is_open:  # otherwise it is read again
+                one.intake.put_back(one.messages)
+                self._note_change(one.intake)
 
     async def _show(self, messages: Sequence[Message]) -> None:
         """Tell applications. Those that are not connected now find it in the store."""
-        shown = ((f"live.{one.org}.{one.env}.{one.family}.{one.device}.{one.name}", one.body) for one in messages)
+        shown = ((live_subject(one.org, one.env, one.family, one.device, one.name), one.body) for one in messages)
         await links.publish_all(self._client, shown)
 
-    async def _tidy(self, stored: int) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._stream == INGEST and now - self._tidied > _TIDY_SECONDS:
-            self._tidied = now
-            await streams.forget_before(self._client, self._stream, stored + 1)
+    # --- what is there -----------------------------------------------------------------------------------------------
+
+    async def _look_after(self) -> None:
+        while links.not_cancelled():
+            self._look_soon.clear()
+            began = time.monotonic()
+            if self._client.is_connected:
+                try:
+                    await self._look()
+                    self._look_trouble.end()
+                except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
+                    self._look_trouble.report(problem)
+                    self._try_again()
+            await asyncio.sleep(min(_PAUSE, _SHARE * (time.monotonic() - began)))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._look_soon.wait()
+
+    def _try_again(self) -> None:
+        asyncio.get_running_loop().call_later(_PAUSE, self._look_soon.set)
+
+    async def _look(self) -> None:
+        """Read all streams that there are, from where the store has them, and remove what it does not need any more."""
+        met, now = self._met, asyncio.get_running_loop().time()
+        found = await self._platform.look()
+        await self._follow(found, now)
+        await self._open_closed(found, met)
+        self._watch(found, now)
+        await self._tidy(found, now)
+        await self._drop_drained(found, now)
+
+    async def _follow(self, found: Mapping[str, Held], now: float) -> None:
+        gone = []
+        for name, held in found.items():
+            known = self._intakes.get(name)
+            if known is not None and known.incarnation == held.created:
+                continue
+            if known is not None:
+                gone.append(self._let_go(known))
+            self._intakes[name] = Intake(name, held.created)
+            self._watches[name] = _Watch(now)
+        if gone:
+            await self._registry.forget_streams(gone)
+
+    def _let_go(self, intake: Intake) -> str:
+        self._close(intake)
+        self._active.pop(intake, None)
+        del self._intakes[intake.stream], self._watches[intake.stream]
+        return intake.name
+
+    def _close(self, intake: Intake) -> None:
+        """Read it again after what is stored."""
+        self._open.pop(intake.consumer, None)
+        intake.close()
+        self._look_soon.set()
+
+    async def _open_closed(self, found: Mapping[str, Held], met: int) -> None:
+        closed = [one for one in self._intakes.values() if not one.is_open and one.stream in found]
+        if not closed:
+            self._opening.end()
+            return
+        async with self._storing:  # of a closed one, nothing is stored from then on
+            reached = await self._registry.ingested()
+        for first in range(0, len(closed), _OPENED_AT_ONCE):
+            some = closed[first : first + _OPENED_AT_ONCE]
+            begun = (self._begin(one, found[one.stream], reached.get(one.name, StreamPosition()), met) for one in some)
+            await asyncio.gather(*begun)
+        await self._forget_old(reached)
+
+    async def _begin(self, intake: Intake, held: Held, reached: StreamPosition, met: int) -> None:
+        """Read on after the message up to which the store has everything."""
+        consumer = f"store_{secrets.token_hex(16)}"  # a device that knew the name could ask for its messages
+        try:
+            after = await self._read(intake, held, reached, consumer)
+        except (*links.FAILURE, streams.StreamLost) as problem:
+            self._opening.report(problem)
+            self._try_again()
+            return
+        if met != self._met:  # what was found is no longer true
+            self._look_soon.set()
+            return
+        intake.open(consumer, after, held.state.last_seq - max(after, held.state.first_seq - 1))
+        self._open[consumer] = intake
+        self._note_change(intake)
+
+    async def _read(self, intake: Intake, held: Held, reached: StreamPosition, consumer: str) -> int:
+        """Make the consumer. Returns the number before the first message that it reads."""
+        if not await streams.has_fallen_back(self._client, held, reached):
+            return await streams.read_from(self._client, intake.stream, consumer, reached.sequence + 1)
+        logger.error("the broker lost part of stream %s; the registry has it", intake.stream)
+        # Messages with numbers that the store knows are new; only their times tell.
+        after = await streams.read_after(self._client, intake.stream, consumer, reached.at)
+        await self._registry.rewind(intake.name, after)
+        return after
+
+    async def _forget_old(self, reached: Mapping[str, StreamPosition]) -> None:
+        """Once: forget streams that are not here, unless they may be on the disk of another broker of this store."""
+        if self._has_forgotten:
+            return
+        oldest = time.time_ns() // 1000 - _OLD
+        known = {one.name for one in self._intakes.values()}
+        old = [name for name, one in reached.items() if name not in known and 0 < one.at < oldest]
+        await self._registry.forget_streams(old)
+        self._has_forgotten = True
+
+    def _watch(self, found: Mapping[str, Held], now: float) -> None:
+        """Begin anew where something waits on the broker, and nothing that was asked for comes."""
+        for intake, held, watch in self._seen(found):
+            if intake.arrived or held.state.last_seq <= intake.read:
+                watch.silent_since = None
+            elif watch.silent_since is None or intake.heard != watch.heard:
+                watch.silent_since = now
+            elif now - watch.silent_since > _SILENT_SECONDS:
+                watch.silent_since = None
+                self._close(intake)
+            watch.heard = intake.heard
+
+    async def _tidy(self, found: Mapping[str, Held], now: float) -> None:
+        """Remove what the store has from the broker."""
+        due: list[Awaitable[None]] = []
+        for intake, held, watch in self._seen(found):
+            stored = intake.stored - held.state.first_seq + 1
+            is_due = stored >= limits.BUS_BATCH or (stored > 0 and now - watch.tidied_at > _TIDY_SECONDS)
+            if intake.stream != COMMANDS and held.state.messages and is_due and len(due) < _TIDIED_AT_ONCE:
+                watch.tidied_at = now
+                due.append(streams.forget_before(self._client, intake.stream, intake.stored + 1))
+        await asyncio.gather(*due)
+
+    async def _drop_drained(self, found: Mapping[str, Held], now: float) -> None:
+        """Remove streams that nobody publishes to any more, once all that is in them is stored."""
+        for intake, held, watch in list(self._seen(found)):
+            is_drained = intake.is_at_end and (not held.state.messages or intake.stored >= held.state.last_seq)
+            if self._platform.is_wanted(intake.stream) or not is_drained:
+                watch.drained_since = None
+            elif watch.drained_since is None:
+                watch.drained_since = now
+            elif now - watch.drained_since > _DRAINED_SECONDS and await self._platform.drop(intake.stream):
+                await self._registry.forget_streams([self._let_go(intake)])
+
+    def _seen(self, found: Mapping[str, Held]) -> Iterable[tuple[Intake, Held, _Watch]]:
+        """Streams that are read, with what was found of them."""
+        for name, held in found.items():
+            if (intake := self._intakes.get(name)) is not None and intake.is_open:
+                yield intake, held, self._watches[name]
 
 
-class _Delivery:
-    """What the reply subject of a message says: its number in the stream, how many were sent, when it was stored."""
-
-    __slots__ = ("at", "count", "sequence")
-
-    def __init__(self, found: Msg) -> None:
-        parts = found.reply.split(".")
-        self.sequence, self.count, self.at = int(parts[5]), int(parts[6]), int(parts[7]) // 1000
+def _next(intake: Intake) -> str:
+    return f"$JS.API.CONSUMER.MSG.NEXT.{intake.stream}.{intake.consumer}"
 
 
-def _message(found: Msg, delivery: _Delivery) -> Message:
-    subject = found.subject.split(".")
-    if subject[0] == "command":
-        _, org, env, device, name = subject
-        family = COMMANDS_FAMILY
-    else:
-        _, org, env, family, device, name = subject
-    return Message(delivery.sequence, delivery.at, org, env, family, device, name, found.data)
+def _request(ask: Ask) -> bytes:
+    seconds = _STANDING_SECONDS if ask.is_standing else _PORTION_SECONDS
+    return msgspec.json.encode({"batch": ask.count, "max_bytes": ask.size, "expires": seconds * NANO})

@@ -180,8 +180,21 @@ async def publish_all(client: Client, messages: Iterable[tuple[str, bytes]], *, 
     All at once: for each one, the library would wake its writer again. With `written`, returns when they are on their
     way, so that whoever publishes much, some at a time, holds up little of what else the connection is for.
     """
+    lines = (b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(body), body) for subject, body in messages)
+    await _send(client, lines, written=written)
+
+
+async def request_all(client: Client, requests: Iterable[tuple[str, bytes, str]]) -> None:
+    """As `publish_all`, each with a subject for replies."""
+    lines = (
+        b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(body), body)
+        for subject, body, reply in requests
+    )
+    await _send(client, lines)
+
+
+async def _send(client: Client, lines: Iterable[bytes], *, written: bool = False) -> None:
     if client.is_connected:
-        lines = (b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(body), body) for subject, body in messages)
         await client._send_command(b"".join(lines))
         await client._flush_pending(force_flush=written)
         if not not_cancelled():  # the library ends its waiting then, but does not say why

@@ -30,14 +30,16 @@ Platform subjects, with the names under which clients see them on the right:
     presence.<org>.<env>.<device>                 import.<org>.<env>.presence.<device>
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from fleetroll.bus.keypairs import Kind, Pair, derive, token
 from fleetroll.bus.port import Account, AppAccount, DeviceAccount
 from fleetroll.core import limits, tokens
 
-FAMILIES: Final = ("telemetry", "events", "logs")
-INGEST, COMMANDS = "INGEST", "COMMANDS"
+TELEMETRY: Final = "telemetry"
+FAMILIES: Final = (TELEMETRY, "events", "logs")
+INGEST, COMMANDS = "INGEST", "COMMANDS"  # of an organization: `ingest_stream`
 _UNLIMITED: Final = -1
 _MQTT_STREAMS: Final = 5  # those of the broker's own for sessions
 # A time after all others: users are revoked whenever they were made, even later than now by a clock since set back.
@@ -146,6 +148,21 @@ def app_permissions(org: str, *, commands: bool) -> Claims:
         publish += [f"{org}.*.command.queue.*.*", f"{org}.*.command.rpc.*.*"]
     subscribe = ["_INBOX.>", *(f"{org}.*.{family}.>" for family in FAMILIES), f"import.{org}.>"]
     return {"pub": {"allow": publish}, "sub": {"allow": subscribe}}
+
+
+def ingest_stream(org: str) -> str:
+    """The name of the stream that takes what an organization's devices publish."""
+    return f"{INGEST}_{org}"
+
+
+def ingest_subjects(orgs: Iterable[str]) -> list[str]:
+    """All that devices of these organizations publish. One subject for each: the broker compares all with all."""
+    return [f"data.{org}.*.*.*.*" for org in orgs]
+
+
+def live_subject(org: str, env: str, family: str, device: str, name: str) -> str:
+    """Where the organization's applications are told of what a device has said and the registry has stored."""
+    return f"live.{org}.{env}.{family}.{device}.{name}"
 
 
 def stream_subjects(org: str) -> list[str]:

@@ -3,7 +3,7 @@
 `env` is the vendor's mode, a token of subjects; `device` in here is a device's public id of 24 hexadecimal digits.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -73,7 +73,7 @@ class Message(Struct, frozen=True, gc=False):
 
 
 class Batch(Struct, frozen=True):
-    """Messages in the order in which they were stored. `stream` names the incarnation of the stream."""
+    """Messages of one stream, in the order in which the broker stored them. `stream` names the stream's incarnation."""
 
     stream: str
     messages: Sequence[Message]
@@ -115,10 +115,11 @@ class Announcement(Struct, frozen=True):
 class Change(Struct, frozen=True):
     """An account to be published, or (None) to be taken away. `number` is its place in the list of pending changes.
 
-    `public` is its name on the broker.
+    `public` is its name on the broker, `org` the organization whose it is or was.
     """
 
     number: int
+    org: str
     public: str
     account: Account | None
 
@@ -222,14 +223,20 @@ class Registry(Protocol):
     async def certify(self, names: Sequence[str]) -> Certificate:
         """A new certificate for these host names."""
 
-    async def ingested(self, stream: str) -> StreamPosition:
-        """How much of that incarnation is in the store."""
+    async def publishing(self, orgs: Collection[str]) -> set[str]:
+        """Those of these organizations that have a credential for a device, which may publish."""
+
+    async def ingested(self) -> dict[str, StreamPosition]:
+        """How much is in the store of each incarnation of a stream of which anything is."""
 
     async def rewind(self, stream: str, sequence: int) -> None:
         """The broker has lost some of that incarnation: what it holds beyond `sequence` is new."""
 
-    async def ingest(self, batch: Batch) -> Sequence[Message]:
-        """Store a batch, all of it or nothing. Returns what applications are to be told of it."""
+    async def ingest(self, batches: Sequence[Batch]) -> Sequence[Message]:
+        """Store batches of several streams, all of them or nothing. Returns what applications are to be told."""
+
+    async def forget_streams(self, streams: Sequence[str]) -> None:
+        """These incarnations are gone for ever."""
 
     async def note_connections(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         """Note which connections were made and ended. Returns what to announce of it."""

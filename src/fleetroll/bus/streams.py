@@ -1,4 +1,4 @@
-"""The broker's streams: what devices publish until it is in the store, commands, and live data for applications.
+"""The broker's streams: how they are asked for, and those of applications.
 
 In a cluster each may be kept by several servers, its `replicas`. None stands for a broker of ours: one server.
 """
@@ -11,19 +11,19 @@ import msgspec
 from nats.aio.client import Client
 
 from fleetroll.bus.links import Rejected
-from fleetroll.bus.permissions import COMMANDS, FAMILIES, INGEST, stream_subjects
+from fleetroll.bus.permissions import stream_subjects
 from fleetroll.core import limits
 from fleetroll.core.model import Instant, StreamPosition
 from fleetroll.core.times import from_datetime, to_datetime
 
+NANO = 1_000_000_000
 _SECONDS = 5.0
-_NANO = 1_000_000_000
 _IN_USE = 10058  # the broker's code for a stream of that name with another configuration
 _NOT_FOUND = 10059
 
 
 class StreamLost(Exception):
-    """The broker has lost a stream, as when it was restarted without what it had stored."""
+    """There is no such stream any more."""
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -31,15 +31,37 @@ class _Error(msgspec.Struct, frozen=True):
     description: str = ""
 
 
+class _Answer(msgspec.Struct, frozen=True):
+    error: _Error | None = None
+
+
 class _State(msgspec.Struct, frozen=True):
+    messages: int = 0
     bytes: int = 0
+    first_seq: int = 0
     last_seq: int = 0
 
 
-class _Info(msgspec.Struct, frozen=True):
-    error: _Error | None = None
+class Held(msgspec.Struct, frozen=True):
+    """A stream as the broker has it. `created` tells its incarnations apart."""
+
+    config: dict[str, Any]
     created: str = ""
     state: _State = _State()
+
+
+class _Page(msgspec.Struct, frozen=True):
+    total: int = 0
+    limit: int = 0
+    streams: list[Held] | None = None
+    missing: list[str] | None = None
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """The streams of an account by name. Those that are `away` are on servers of a cluster that do not answer."""
+
+    held: dict[str, Held]
+    away: set[str]
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -67,71 +89,92 @@ class _Consumers(msgspec.Struct, frozen=True):
     consumers: list[str] | None = None
 
 
-async def prepare_platform(client: Client, room: int | None = None, replicas: int | None = None) -> dict[str, str]:
-    """Make the platform's streams as they should be. Returns the incarnation of each.
-
-    Of `room` bytes free on the broker's disk, if that is known, each takes at most its share and refuses more; what it
-    holds already stays.
-    """
-    configs = {name: {**config, **await _bounds(client, name, room)} for name, config in _PLATFORM.items()}
-    return {name: await _stream(client, name, config, replicas) for name, config in configs.items()}
-
-
-async def _bounds(client: Client, name: str, room: int | None) -> dict[str, Any]:
-    if room is None:
-        return {}
-    held = 0
-    with contextlib.suppress(Rejected):  # there is none yet
-        held = msgspec.json.decode(await request(client, f"STREAM.INFO.{name}", {}), type=_Info).state.bytes
-    # A bound below what is there, or is just arriving, would drop the oldest.
-    return {"max_bytes": held + max(limits.BUS_LEAST_ROOM, int(room * _SHARES[name])), "discard": "new"}
+async def request(client: Client, verb: str, body: Any) -> bytes:
+    """Ask the broker's stream API. Raises Rejected with its reason."""
+    reply = await client.request(f"$JS.API.{verb}", msgspec.json.encode(body), timeout=_SECONDS)
+    problem = msgspec.json.decode(reply.data, type=_Answer).error
+    if problem is not None:
+        raise Rejected(f"{verb}: {problem.description}", problem.err_code)
+    return reply.data
 
 
-async def has_fallen_back(client: Client, stream: str, reached: StreamPosition) -> bool:
-    """Whether a stream has gone back to before the last message that was read from it. Raises StreamLost.
+async def listed(client: Client) -> Listing:
+    """All streams of an account, page by page."""
+    found = Listing({}, set())
+    offset, total = 0, 1
+    while offset < total:
+        page = msgspec.json.decode(await request(client, "STREAM.LIST", {"offset": offset}), type=_Page)
+        found.held.update((one.config["name"], one) for one in page.streams or ())
+        found.away.update(page.missing or ())
+        offset, total = offset + max(1, page.limit), page.total
+    return found
+
+
+async def make(client: Client, config: dict[str, Any]) -> Held:
+    """Make a stream, or give one that is there this configuration. Raises Rejected."""
+    try:
+        reply = await request(client, f"STREAM.CREATE.{config['name']}", config)
+    except Rejected as problem:
+        if problem.code != _IN_USE:
+            raise
+        return await update(client, config)
+    return msgspec.json.decode(reply, type=Held)
+
+
+async def update(client: Client, config: dict[str, Any]) -> Held:
+    """Give a stream another configuration. Raises Rejected."""
+    return msgspec.json.decode(await request(client, f"STREAM.UPDATE.{config['name']}", config), type=Held)
+
+
+async def remove(client: Client, stream: str) -> None:
+    """Remove a stream with all that is in it. Raises Rejected."""
+    try:
+        await request(client, f"STREAM.DELETE.{stream}", {})
+    except Rejected as problem:
+        if problem.code != _NOT_FOUND:
+            raise
+
+
+def configured(name: str, replicas: int | None, **config: Any) -> dict[str, Any]:
+    """The configuration of a stream, with what all of ours have in common."""
+    return {"name": name, "retention": "limits", "storage": "file", "num_replicas": replicas or 1, **config}
+
+
+async def has_fallen_back(client: Client, held: Held, reached: StreamPosition) -> bool:
+    """Whether a stream has gone back to before the last message that was read from it.
 
     It may have passed that number again: then another message is there.
     """
-    try:
-        info = msgspec.json.decode(await request(client, f"STREAM.INFO.{stream}", {}), type=_Info)
-    except Rejected as problem:
-        if problem.code == _NOT_FOUND:
-            raise StreamLost from problem
-        raise
-    if info.state.last_seq < reached.sequence:
+    if held.state.last_seq < reached.sequence:
         return True
+    if reached.sequence < held.state.first_seq or not reached.at:
+        return False
     try:
-        found = await request(client, f"STREAM.MSG.GET.{stream}", {"seq": reached.sequence})
+        found = await request(client, f"STREAM.MSG.GET.{held.config['name']}", {"seq": reached.sequence})
     except Rejected:  # what is in the store is removed from the stream
         return False
-    return abs(msgspec.json.decode(found, type=_Found).message.at - reached.at) > 1 if reached.at else False
+    return abs(msgspec.json.decode(found, type=_Found).message.at - reached.at) > 1
 
 
-async def read_from(client: Client, stream: str, name: str, sequence: int) -> None:
+async def read_from(client: Client, stream: str, name: str, sequence: int) -> int:
     """Make a new consumer of a stream, from a message on. The reader keeps track of what is read, not the broker.
 
-    Raises StreamLost.
+    Returns the number before it. Raises StreamLost.
     """
     await _consume(client, stream, name, {"deliver_policy": "by_start_sequence", "opt_start_seq": sequence})
+    return sequence - 1
 
 
 async def read_after(client: Client, stream: str, name: str, at: Instant) -> int:
-    """As `read_from`, for what was stored after a time. Returns the number before it."""
+    """As `read_from`, for what was stored after a time."""
     start = to_datetime(at + 1).isoformat()
     return await _consume(client, stream, name, {"deliver_policy": "by_start_time", "opt_start_time": start})
 
 
 async def _consume(client: Client, stream: str, name: str, start: dict[str, Any]) -> int:
     """Make a consumer. Returns the number before the first that it reads. Raises StreamLost."""
-    with contextlib.suppress(Rejected):  # there may be none
-        await request(client, f"CONSUMER.DELETE.{stream}.{name}", {})
-    consumer = {
-        "name": name,
-        **start,
-        "ack_policy": "none",
-        "inactive_threshold": 60 * _NANO,
-        "mem_storage": True,
-    }
+    # It ends by itself once nobody has asked it for anything for so long.
+    consumer = {"name": name, **start, "ack_policy": "none", "inactive_threshold": 60 * NANO, "mem_storage": True}
     try:
         reply = await request(client, f"CONSUMER.CREATE.{stream}.{name}", {"stream_name": stream, "config": consumer})
     except Rejected as problem:
@@ -139,47 +182,6 @@ async def _consume(client: Client, stream: str, name: str, start: dict[str, Any]
             raise StreamLost from problem
         raise
     return msgspec.json.decode(reply, type=_Consumer).delivered.stream_seq
-
-
-async def prepare_applications(client: Client, org: str, replicas: int | None = None) -> None:
-    """Make the streams that the vendor's SDK expects in an account of applications.
-
-    They are bounded by numbers of messages: bytes that each is allowed the broker would reserve, used or not, and some
-    hundred organizations would leave no room for anything.
-    """
-    live = {
-        "subjects": stream_subjects(org),
-        "storage": "file",
-        "max_age": limits.BUS_LIVE_AGE * _NANO,
-        "max_msgs": limits.BUS_LIVE_MESSAGES,
-        "discard": "old",
-    }
-    if replicas is None:
-        # Live data need not survive a power cut: it is in the registry. A stream with several replicas cannot be
-        # asynchronous, and an asynchronous one can get no replicas.
-        live["persist_mode"] = "async"
-    bucket = {
-        "subjects": [f"$KV.{org}.>"],
-        "storage": "file",
-        "max_msgs_per_subject": 1,
-        "max_msgs": limits.BUS_BUCKET_KEYS,
-        "max_msg_size": limits.BUS_BUCKET_VALUE,
-        "discard": "new",
-        "deny_delete": True,
-        "allow_rollup_hdrs": True,
-        "allow_direct": True,
-    }
-    await _stream(client, f"{org}_stream", live, replicas)
-    await _stream(client, f"KV_{org}", bucket, replicas)
-
-
-async def request(client: Client, verb: str, body: Any) -> bytes:
-    """Ask the broker's stream API. Raises Rejected with its reason."""
-    reply = await client.request(f"$JS.API.{verb}", msgspec.json.encode(body), timeout=_SECONDS)
-    problem = msgspec.json.decode(reply.data, type=_Info).error
-    if problem is not None:
-        raise Rejected(f"{verb}: {problem.description}", problem.err_code)
-    return reply.data
 
 
 async def consumers(client: Client, stream: str) -> list[str]:
@@ -205,35 +207,35 @@ async def forget_before(client: Client, stream: str, sequence: int) -> None:
         await request(client, f"STREAM.PURGE.{stream}", {"seq": sequence})
 
 
-async def _stream(client: Client, name: str, config: dict[str, Any], replicas: int | None) -> str:
-    body = {"name": name, "retention": "limits", "num_replicas": replicas or 1, **config}
-    try:
-        reply = await request(client, f"STREAM.CREATE.{name}", body)
-    except Rejected as problem:
-        if problem.code != _IN_USE:
-            raise
-        reply = await request(client, f"STREAM.UPDATE.{name}", body)
-    return msgspec.json.decode(reply, type=_Info).created
+async def prepare_applications(client: Client, org: str, replicas: int | None = None) -> None:
+    """Make the streams that the vendor's SDK expects in an account of applications.
 
-
-_SHARES = {INGEST: limits.BUS_INGEST_SHARE, COMMANDS: limits.BUS_COMMANDS_SHARE}
-# The broker drops a message whose id (`Nats-Msg-Id`) another one in the stream has had, of whatever tenant, and still
-# acknowledges it. This is the shortest time that it can be told to remember ids.
-_IDS = {"duplicate_window": _NANO // 10}
-_PLATFORM: dict[str, dict[str, Any]] = {
-    INGEST: {
-        **_IDS,
-        "subjects": [f"data.*.*.{family}.*.*" for family in FAMILIES],
-        "storage": "file",
-        "max_age": limits.BUS_INGEST_AGE * _NANO,
-        "max_msg_size": limits.MAX_BUS_MESSAGE,
-    },
-    COMMANDS: {
-        **_IDS,
-        "subjects": ["command.*.*.*.*"],
-        "storage": "file",
-        "max_age": limits.BUS_COMMAND_AGE * _NANO,
-        "max_msg_size": limits.MAX_BUS_MESSAGE,
-        "max_msgs_per_subject": limits.BUS_QUEUED_COMMANDS,
-    },
-}
+    They are bounded by numbers of messages: bytes that each is allowed the broker would reserve, used or not, and some
+    hundred organizations would leave no room for anything.
+    """
+    live = configured(
+        f"{org}_stream",
+        replicas,
+        subjects=stream_subjects(org),
+        max_age=limits.BUS_LIVE_AGE * NANO,
+        max_msgs=limits.BUS_LIVE_MESSAGES,
+        discard="old",
+    )
+    if replicas is None:
+        # Live data need not survive a power cut: it is in the registry. A stream with several replicas cannot be
+        # asynchronous, and an asynchronous one can get no replicas.
+        live["persist_mode"] = "async"
+    bucket = configured(
+        f"KV_{org}",
+        replicas,
+        subjects=[f"$KV.{org}.>"],
+        max_msgs_per_subject=1,
+        max_msgs=limits.BUS_BUCKET_KEYS,
+        max_msg_size=limits.BUS_BUCKET_VALUE,
+        discard="new",
+        deny_delete=True,
+        allow_rollup_hdrs=True,
+        allow_direct=True,
+    )
+    await make(client, live)
+    await make(client, bucket)

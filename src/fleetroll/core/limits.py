@@ -165,8 +165,10 @@ MIN_BUS_SILENCE, MAX_BUS_SILENCE = 1.0, 3600.0
 MAX_BUS_MESSAGE = 64 << 10
 MAX_BUS_REPLICAS = 5  # NATS has no more
 BUS_BATCH = 1_000
-# On their way from a stream to the store: in all fewer bytes than the broker lets wait for a client, which are 64 MB.
-BUS_BATCHES, BUS_BATCH_BYTES = 16, 2 << 20
+# On their way from all streams to the store: fewer bytes than the broker lets wait for a client, which are 64 MB.
+BUS_BATCHES, BUS_BATCH_BYTES = 24, 2 << 20
+BUS_PORTION = 250  # messages that are asked for at a time
+BUS_STANDING_BYTES = 8 << 20  # that all idle streams together may send unasked
 BUS_REQUESTS = 256
 BUS_QUESTIONS = 1_000  # to the broker's stream API at a time: beyond ten thousand it drops them all
 BUS_WAITER = 8 << 10  # what a waiting request takes besides its body
@@ -175,9 +177,9 @@ BUS_INGEST_AGE = 14 * 24 * 3600
 BUS_COMMAND_AGE = 7 * 24 * 3600
 BUS_QUEUED_COMMANDS = 1_000
 BUS_MQTT_BYTES = 16 << 20
-BUS_DISK = 1 << 50
+BUS_DISK = 1 << 60
 BUS_LEAST_ROOM = 16 << 20
-BUS_INGEST_SHARE, BUS_COMMANDS_SHARE = 0.5, 0.125
+BUS_INGEST_SHARE, BUS_COMMANDS_SHARE = 0.125, 0.125  # of the free disk, for each organization and for all
 BUS_CONSUMER_IDLE = 30
 BUS_CONSUMERS = 100_000  # of all devices' commands; each takes some 50 KB of the broker's memory
 BUS_DEVICE_CONSUMERS = 1_000

@@ -3,7 +3,7 @@
 No client asks for anything in here: the broker acts for itself.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from fleetroll.bus.port import (
     Account,
@@ -53,14 +53,21 @@ class Registry:
     async def settled(self, numbers: Sequence[int]) -> None:
         await self._services.store.write(lambda records: records.credentials.settle(numbers))
 
-    async def ingested(self, stream: str) -> StreamPosition:
-        return await self._services.store.read.progress.get(stream)
+    async def publishing(self, orgs: Collection[str]) -> set[str]:
+        return await broker_accounts.publishing(self._services.store.read, orgs)
+
+    async def ingested(self) -> dict[str, StreamPosition]:
+        return await self._services.store.read.progress.all()
 
     async def rewind(self, stream: str, sequence: int) -> None:
         await self._services.store.write(lambda records: ingest.rewind(records, stream, sequence))
 
-    async def ingest(self, batch: Batch) -> list[Message]:
-        return await ingest.take(self._services, batch)
+    async def ingest(self, batches: Sequence[Batch]) -> list[Message]:
+        return await ingest.take(self._services, batches)
+
+    async def forget_streams(self, streams: Sequence[str]) -> None:
+        if streams:
+            await self._services.store.write(lambda records: records.progress.forget(streams))
 
     async def note_connections(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         return await connections.note(self._services, changes)

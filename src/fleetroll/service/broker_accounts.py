@@ -1,8 +1,10 @@
 """Which accounts the broker should have: one for each credential of a device, one for the keys of a role and scopes."""
 
+from collections.abc import Collection
+
 from fleetroll.bus.port import Account, AppAccount, Bus, Change, DeviceAccount
 from fleetroll.core import policy
-from fleetroll.core.ids import broker_org, parse_broker_group
+from fleetroll.core.ids import broker_org, parse_broker_group, parse_broker_org
 from fleetroll.core.model import Credential, Protocol
 from fleetroll.core.policy import Action, Role
 from fleetroll.service.keyring import is_enabled
@@ -31,6 +33,12 @@ async def changes(records: Records, bus: Bus) -> list[Change]:
     return [await _change(records, enabled, bus, change) for change in await records.credentials.changes(0, _PAGE)]
 
 
+async def publishing(records: Records, orgs: Collection[str]) -> set[str]:
+    """Those of these organizations that have a credential for a device."""
+    numbers = {org: number for org in orgs if (number := parse_broker_org(org)) is not None}
+    return {org for org, number in numbers.items() if await records.credentials.has_any(number)}
+
+
 async def forget(store: Store) -> None:
     """Drop what a broker would be told, if there is none: a later one is told of all accounts when it is met."""
 
@@ -49,10 +57,11 @@ async def _change(records: Records, enabled: "_EnabledOrganizations", bus: Bus, 
         public = bus.account_of_apps(broker_org(change.org), role.value, scopes)
         is_there = await records.organizations.get(change.org) is not None
         apps = await _apps(records, enabled, change.org, role, scopes) if is_there else None
-        return Change(change.number, public, apps)
+        return Change(change.number, broker_org(change.org), public, apps)
     credential = await records.credentials.of_account(change.account)
     is_there = credential is not None and await enabled.has(credential.org)
-    return Change(change.number, change.account, _account(credential) if credential and is_there else None)
+    account = _account(credential) if credential and is_there else None
+    return Change(change.number, broker_org(change.org), change.account, account)
 
 
 class _EnabledOrganizations:

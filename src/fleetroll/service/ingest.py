@@ -38,8 +38,9 @@ _REQUEST = "broker"
 
 
 class _Read(Struct, frozen=True):
-    """A message, and what is in it or why that cannot be kept."""
+    """A message, its number in the transaction, and what is in it or why that cannot be kept."""
 
+    number: int
     message: Message
     content: Content | Fault
 
@@ -51,12 +52,12 @@ class _Ingested(Struct, frozen=True):
     messages: list[Message]
 
 
-async def take(services: Services, batch: Batch) -> list[Message]:
-    """Store all of a batch, or nothing. Returns what applications on the broker are to hear of it."""
+async def take(services: Services, batches: Sequence[Batch]) -> list[Message]:
+    """Store all of these batches, or nothing. Returns what applications on the broker are to hear of it."""
     at, live = services.clock(), services.live
 
     async def work(records: Records) -> _Ingested:
-        return await _ingest(records, live, batch, at)
+        return await _ingest(records, live, batches, at)
 
     done = await services.store.write(work, bulk=True)
     await live.publish(done.readings)
@@ -65,20 +66,25 @@ async def take(services: Services, batch: Batch) -> list[Message]:
 
 async def rewind(records: Records, stream: str, sequence: int) -> None:
     """Read the stream again after `sequence`. The time of the last message stays: the stream is recognized by it."""
-    reached = await records.progress.get(stream)
-    await records.progress.put(stream, structs.replace(reached, sequence=sequence))
+    reached = (await records.progress.of([stream]))[stream]
+    await records.progress.put({stream: structs.replace(reached, sequence=sequence)})
 
 
-async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _Ingested:
+async def _ingest(records: Records, live: Live, batches: Sequence[Batch], at: Instant) -> _Ingested:
     """Take messages in their order. Those of no known device, and those that are no report, are left out."""
-    reached, last = await records.progress.get(batch.stream), batch.messages[-1]
-    if last.sequence <= reached.sequence:
+    reached = await records.progress.of([batch.stream for batch in batches])
+    new = [batch for batch in batches if batch.messages[-1].sequence > reached[batch.stream].sequence]
+    if not new:
         return _Ingested([], [])
-    read = [_read(message) for message in batch.messages if message.sequence > reached.sequence and _is_named(message)]
+    messages = [
+        message for batch in new for message in batch.messages if message.sequence > reached[batch.stream].sequence
+    ]
+    read = [_read(number, message) for number, message in enumerate(messages) if _is_named(message)]
     taken = await _take_readings(records, [one for one in read if one.message.family == _TELEMETRY], at)
     events = await _take_events(records, [one for one in read if one.message.family != _TELEMETRY], at)
-    await records.progress.put(batch.stream, StreamPosition(last.sequence, last.at))
-    homes = {sequence: one.org for sequence, one in taken.items()} | events
+    lasts = {batch.stream: batch.messages[-1] for batch in new}
+    await records.progress.put({stream: StreamPosition(last.sequence, last.at) for stream, last in lasts.items()})
+    homes = {number: one.org for number, one in taken.items()} | events
     arrivals = [one for one in taken.values() if one.mode == PRODUCTION]  # as every other API shows
     readings: list[LiveReading] = []
     for org in {one.org for one in arrivals}:
@@ -87,19 +93,19 @@ async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _I
     return _Ingested(readings, _for_applications(read, homes))
 
 
-def _read(message: Message) -> _Read:
+def _read(number: int, message: Message) -> _Read:
     try:
-        return _Read(message, content_of(message.body, is_log=message.family == _LOGS))
+        return _Read(number, message, content_of(message.body, is_log=message.family == _LOGS))
     except Fault as fault:
-        return _Read(message, fault)
+        return _Read(number, message, fault)
 
 
 def _for_applications(read: Sequence[_Read], homes: Mapping[int, int]) -> list[Message]:
-    """What devices published and was stored, for the organizations that have it: `homes`, by sequence number."""
+    """What devices published and was stored, for the organizations that have it: `homes`, by number."""
     return [
-        _shown(one.message, one.content, homes[one.message.sequence])
+        _shown(one.message, one.content, homes[one.number])
         for one in read
-        if one.message.sequence in homes and not isinstance(one.content, Fault)
+        if one.number in homes and not isinstance(one.content, Fault)
     ]
 
 
@@ -119,7 +125,7 @@ def _is_named(message: Message) -> bool:
 
 
 async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> dict[int, int]:
-    """Returns the organizations of those that devices published and that were stored, by sequence number."""
+    """Returns the organizations of those that devices published and that were stored, by number."""
     homes = Homes(records)
     known: dict[tuple[str, str], Device | None] = {}
     events = []
@@ -136,7 +142,7 @@ async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> 
         if isinstance(event, NewEvent):
             events.append(event)
             if message.family in REFUSED:
-                taken[message.sequence] = device.org
+                taken[one.number] = device.org
         elif message.family in REFUSED:
             await _note(records, device.org, device.id, message, event, at)
         else:
@@ -177,14 +183,15 @@ def _reported(
 
 
 async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -> dict[int, Arrival]:
-    """Returns those that were stored, by sequence number."""
-    arrivals, messages = [], []
+    """Returns those that were stored, by number."""
+    arrivals, messages, numbers = [], [], []
     for one in read:
         if isinstance(one.content, Fault):
             await _note_unread(records, one.message, one.content, at)
         elif (arrival := _arrival(one.message, one.content)) is not None:
             arrivals.append(arrival)
             messages.append(one.message)
+            numbers.append(one.number)
     if not arrivals:
         return {}
     faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
@@ -195,8 +202,8 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
     for message, arrival, fault in zip(messages, arrivals, faults, strict=True):
         if fault is not None:
             await _note(records, arrival.org, arrival.device, message, fault, at)
-    outcomes = zip(messages, arrivals, faults, strict=True)
-    return {message.sequence: arrival for message, arrival, fault in outcomes if fault is None}
+    outcomes = zip(numbers, arrivals, faults, strict=True)
+    return {number: arrival for number, arrival, fault in outcomes if fault is None}
 
 
 async def _after_transfer(

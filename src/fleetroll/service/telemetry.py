@@ -4,6 +4,7 @@ A reading's metric and type are those of the device's schema, where it has one, 
 same metric at the same time is the same reading, so that whoever is not sure that it arrived may send it again.
 """
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Sized
 from typing import Any
 
@@ -228,8 +229,10 @@ async def ingest(records: Records, arrivals: Sequence[Arrival], now: Instant, re
     transaction.
     """
     outcome: list[Fault | None] = [None] * len(arrivals)
-    for org in {arrival.org for arrival in arrivals}:
-        indexes = [index for index, arrival in enumerate(arrivals) if arrival.org == org]
+    by_org: defaultdict[int, list[int]] = defaultdict(list)
+    for index, arrival in enumerate(arrivals):
+        by_org[arrival.org].append(index)
+    for org, indexes in by_org.items():
         faults = await _ingest(records, org, [arrivals[index] for index in indexes], now, request)
         for index, fault in zip(indexes, faults, strict=True):
             outcome[index] = fault

@@ -76,6 +76,9 @@ class Credentials:
         rows = await self._connection.all(SQL["account_changes"], {"after": after, "limit": limit})
         return [AccountChange(*row) for row in rows]
 
+    async def has_any(self, org: int) -> bool:
+        return await self._connection.one(SQL["credential_of_org"], {"org": org}) is not None
+
     async def settle(self, numbers: Collection[int]) -> None:
         await self._connection.many(SQL["account_changes_settle"], [{"number": number} for number in numbers])
 

@@ -178,6 +178,9 @@ class Credentials(Protocol):
     async def changes(self, after: int, limit: int) -> list[AccountChange]:
         """What the broker is to be told, oldest first, above number `after`."""
 
+    async def has_any(self, org: int) -> bool:
+        """Whether any device of the organization has a credential."""
+
     async def settle(self, numbers: Collection[int]) -> None:
         """The broker was told of these changes. Another process may yet commit one with a lower number."""
 
@@ -185,9 +188,15 @@ class Credentials(Protocol):
 class Progress(Protocol):
     """How far the broker's streams have been read into this store."""
 
-    async def get(self, stream: str) -> StreamPosition: ...
+    async def all(self) -> dict[str, StreamPosition]:
+        """Of every stream of which something has been read."""
 
-    async def put(self, stream: str, reached: StreamPosition) -> None: ...
+    async def of(self, streams: Collection[str]) -> dict[str, StreamPosition]:
+        """Of these; those of which nothing has been read are at the beginning."""
+
+    async def put(self, reached: Mapping[str, StreamPosition]) -> None: ...
+
+    async def forget(self, streams: Collection[str]) -> None: ...
 
 
 class Tokens(Protocol):

@@ -83,7 +83,7 @@ class Desk:
             self.sequence += 1
             at = self.app.services.clock() + later
             messages.append(Message(self.sequence, at, org or self.org, env, family, device, name, body))
-        return list(self.app.runner.run(self.registry.ingest(Batch("stream", messages))))
+        return list(self.app.runner.run(self.registry.ingest([Batch("stream", messages)])))
 
     def values(self, ident: str) -> list[Any]:
         found = self.app.request("GET", f"/v1/devices/{ident}/telemetry?metric=t&limit=100").json()
@@ -536,10 +536,25 @@ def test_a_batch_that_comes_again_changes_nothing(desk: Desk) -> None:
     assert [one.sequence for one in told] == [desk.sequence]
 
 
+def test_messages_of_two_streams_have_the_same_numbers_and_are_told_apart(desk: Desk) -> None:
+    device = desk.create("double", {"t": {"type": "number"}})["id"]
+    org, at = broker_org(1), desk.app.services.clock()
+    batches = [
+        Batch(stream, [Message(7, at, org, "production", family, device, "t", body)])
+        for stream, family, body in (("one", "telemetry", b"1"), ("other", "events", b"NaN"), ("third", "events", b"3"))
+    ]
+    told = desk.app.runner.run(desk.registry.ingest(batches))
+    assert [one.family for one in told] == ["telemetry", "events"]
+    assert desk.values("double") == [1]
+    assert desk.app.runner.run(desk.registry.ingest(batches)) == []
+    found = desk.app.runner.run(desk.registry.ingested())
+    assert [found[batch.stream].sequence for batch in batches] == [7, 7, 7]
+
+
 def test_what_comes_under_a_place_that_the_broker_had_given_before_it_lost_some_is_new(desk: Desk) -> None:
     device = desk.create("restored", {"t": {"type": "number"}})["id"]
     desk.publish(device, b'{"value": 1}', family="events", name="door", later=-9 * SECOND)
-    reached = desk.app.runner.run(desk.registry.ingested("stream"))
+    reached = desk.app.runner.run(desk.registry.ingested())["stream"]
     assert (reached.sequence, reached.at <= desk.app.services.clock() - 9 * SECOND) == (desk.sequence, True)
     desk.sequence -= 1
     desk.app.runner.run(desk.registry.rewind("stream", desk.sequence))
@@ -573,7 +588,7 @@ def test_each_follower_is_told_of_its_own_organizations_part_of_a_batch(tmp_path
                 Message(place, at, desk.org, "production", "telemetry", device, "t", b"%d" % place)
                 for place, device in enumerate((ours, sold, ours), 1)
             ]
-            app.runner.run(desk.registry.ingest(Batch("stream", batch)))
+            app.runner.run(desk.registry.ingest([Batch("stream", batch)]))
             assert [(reading.ident, reading.value) for reading in one.take()[0]] == [("ours", 1), ("ours", 3)]
             assert [(reading.ident, reading.value) for reading in two.take()[0]] == [("sold", 2)]
 

@@ -12,6 +12,9 @@ FROM credential WHERE id > :after ORDER BY id LIMIT :limit;
 SELECT id, org, device, account, broker_user, public_id, created_at, kind
 FROM credential WHERE org = :org AND device = :device ORDER BY id;
 
+-- credential_of_org: whether there is one
+SELECT id FROM credential WHERE org = :org LIMIT 1;
+
 -- credential_insert: a new credential
 INSERT INTO credential (org, device, account, broker_user, public_id, created_at, kind)
 VALUES (:org, :device, :account, :user, :public_id, :created_at, :kind) RETURNING id;

@@ -1,0 +1,169 @@
+"""The platform's streams: one for what each organization's devices publish until it is in the store, one for commands.
+
+The broker writes a stream one message after the other, and syncs each. A device that floods fills the queue of its own
+organization's stream, and delays no other. An earlier version had one stream for all, `INGEST`: what is in it is read,
+and its subjects are taken over a few organizations at a time, so that none is without a stream for long.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from nats.aio.client import Client
+
+from fleetroll.bus import streams
+from fleetroll.bus.links import FAILURE
+from fleetroll.bus.permissions import COMMANDS, INGEST, ingest_stream, ingest_subjects
+from fleetroll.bus.streams import NANO, Held
+from fleetroll.bus.trouble import Trouble
+from fleetroll.core import limits
+
+logger = logging.getLogger("fleetroll.broker")
+
+_MADE_AT_ONCE = 32
+# The broker drops a message whose id (`Nats-Msg-Id`) another one in the stream has had, of whatever device, and still
+# acknowledges it. This is the shortest time that it can be told to remember ids.
+_IDS = {"duplicate_window": NANO // 10}
+_BOUND = "max_bytes"
+_OF_AN_ORG = ingest_stream("")
+
+
+class PlatformStreams:
+    """Of one connection as the platform. `room` tells the bytes free on the broker's disk, if that is known."""
+
+    def __init__(self, client: Client, room: Callable[[], int] | None, replicas: int | None) -> None:
+        self._client = client
+        self._room = room
+        self._replicas = replicas
+        self._orgs: set[str] | None = None  # whose devices may publish
+        self._there: dict[str, Held] = {}
+        self._away: set[str] = set()
+        self.changed = asyncio.Event()  # set when one was made
+        self._changing = asyncio.Lock()
+        self._trouble = Trouble("devices of an organization cannot publish")
+
+    async def meet(self, orgs: Collection[str]) -> None:
+        """Have the streams of these organizations, and none but them before long, whatever the broker had."""
+        async with self._changing:
+            self._orgs = set(orgs)
+            missing = await self._list()
+            await self._make([name for name in self._wanted() & self._there.keys() if self._differs(name)])
+            await self._take_over(missing)
+
+    async def require(self, orgs: Collection[str]) -> None:
+        """Have the streams of these organizations as well."""
+        async with self._changing:
+            assert self._orgs is not None
+            self._orgs.update(orgs)
+            await self._take_over(set(map(ingest_stream, orgs)) - self._there.keys() - self._away)
+
+    def release(self, orgs: Iterable[str]) -> None:
+        """No device of these organizations can publish any more."""
+        if self._orgs is not None:
+            self._orgs.difference_update(orgs)
+
+    async def look(self) -> dict[str, Held]:
+        """What is there; what should be and is not has been made anew."""
+        async with self._changing:
+            await self._take_over(await self._list())
+            return dict(self._there)
+
+    async def _list(self) -> set[str]:
+        """Note what is there. Returns what is missing."""
+        listing = await streams.listed(self._client)
+        wanted = self._wanted()
+        held = {name: one for name, one in listing.held.items() if name in wanted or _is_ours(name, one)}
+        for name in sorted(self._there.keys() - held.keys() - listing.away):
+            logger.error("the broker has lost stream %s, with what had not been read", name)
+        self._there, self._away = held, listing.away
+        return wanted - held.keys() - listing.away
+
+    def is_wanted(self, name: str) -> bool:
+        return self._orgs is None or name == COMMANDS or name.removeprefix(_OF_AN_ORG) in self._orgs
+
+    async def drop(self, name: str) -> bool:
+        """Remove a stream that nobody publishes to, unless somebody may again."""
+        async with self._changing:
+            if self.is_wanted(name):
+                return False
+            await streams.remove(self._client, name)
+            self._there.pop(name, None)
+            return True
+
+    def _wanted(self) -> set[str]:
+        return {COMMANDS, *map(ingest_stream, self._orgs or ())}
+
+    async def _take_over(self, names: Collection[str]) -> None:
+        """Make these streams, a few at a time, each few once the one stream of an earlier version lets go of them."""
+        waiting = sorted(names)
+        while waiting or self._overlaps():
+            some, waiting = waiting[:_MADE_AT_ONCE], waiting[_MADE_AT_ONCE:]
+            await self._narrow(waiting)
+            await self._make(some)
+
+    def _overlaps(self) -> bool:
+        return INGEST in self._there and self._there[INGEST].config["subjects"] != [INGEST]
+
+    async def _narrow(self, waiting: Iterable[str]) -> None:
+        """Leave the one stream of an earlier version only what the streams that wait are for."""
+        if self._overlaps():
+            orgs = [name.removeprefix(_OF_AN_ORG) for name in waiting if name != COMMANDS]
+            subjects = ingest_subjects(orgs) or [INGEST]
+            config = {**self._there[INGEST].config, "subjects": subjects}
+            self._there[INGEST] = await streams.update(self._client, config)
+
+    async def _make(self, names: Iterable[str]) -> None:
+        """What fails holds up nobody else; whoever looks next tries again."""
+        made = await asyncio.gather(*map(self._make_one, names))
+        if all(made):
+            self._trouble.end()
+
+    async def _make_one(self, name: str) -> bool:
+        try:
+            self._there[name] = await streams.make(self._client, self._config(name))
+        except FAILURE as problem:
+            self._trouble.report(problem)
+            return False
+        self.changed.set()
+        return True
+
+    def _config(self, name: str) -> dict[str, Any]:
+        room = {} if self._room is None else {_BOUND: self._bound(name, self._room()), "discard": "new"}
+        return streams.configured(
+            name, self._replicas, **_IDS, **_config(name), max_msg_size=limits.MAX_BUS_MESSAGE, **room
+        )
+
+    def _bound(self, name: str, room: int) -> int:
+        """Of what is free a stream takes at most its share, and then refuses more.
+
+        A bound below what is there, or is just arriving, would drop the oldest.
+        """
+        held = self._there[name].state.bytes if name in self._there else 0
+        share = limits.BUS_COMMANDS_SHARE if name == COMMANDS else limits.BUS_INGEST_SHARE
+        return held + max(limits.BUS_LEAST_ROOM, int(room * share))
+
+    def _differs(self, name: str) -> bool:
+        """Whether a stream is not as it should be. A bound is as it should be if it is about right."""
+        has, wanted = self._there[name].config, self._config(name)
+        bound = wanted.pop(_BOUND, has.get(_BOUND, 0))
+        is_right = bound // 2 <= has.get(_BOUND, 0) <= 2 * bound
+        return not is_right or any(has.get(option) != value for option, value in wanted.items())
+
+
+def _is_ours(name: str, held: Held) -> bool:
+    """Others may have made streams in the same account."""
+    return name in {INGEST, COMMANDS} or held.config.get("subjects") == ingest_subjects([name.removeprefix(_OF_AN_ORG)])
+
+
+def _config(name: str) -> dict[str, Any]:
+    if name == COMMANDS:
+        return {
+            "subjects": ["command.*.*.*.*"],
+            "max_age": limits.BUS_COMMAND_AGE * NANO,
+            "max_msgs_per_subject": limits.BUS_QUEUED_COMMANDS,
+        }
+    return {
+        "subjects": ingest_subjects([name.removeprefix(_OF_AN_ORG)]),
+        "max_age": limits.BUS_INGEST_AGE * NANO,
+    }

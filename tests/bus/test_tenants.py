@@ -1,0 +1,521 @@
+"""Organizations on one broker: what devices of one publish delays no other, and each has its own stream."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import nats.errors
+import nats.js.errors
+import pytest
+from nats.aio.client import Client
+
+from fleetroll.bus import ingest, links, platform_streams, streams
+from fleetroll.bus.broker import Broker
+from fleetroll.bus.permissions import COMMANDS, INGEST, Authority, ingest_stream
+from fleetroll.bus.port import Batch, DeviceAccount, Message
+from fleetroll.core import limits
+from fleetroll.core.times import DAY
+from tests.support.broker import (
+    DEVICE,
+    ORG,
+    PATIENCE,
+    SERVER_KEY,
+    Registry,
+    address,
+    broker,
+    client,
+    run,
+    settled,
+    starting,
+    with_device,
+)
+from tests.support.nats_sockets import LEFT
+from tests.support.ports import free_port
+
+pytestmark = LEFT
+
+LOUD, QUIET = "org_1", "org_2"
+AUTHORITY = Authority(SERVER_KEY)
+TIMES = 5
+
+
+def subject(org: str, device: str = DEVICE) -> str:
+    return f"{org}.production.telemetry.{device}.temperature"
+
+
+async def device_of(served: Broker, registry: Registry, org: str) -> Client:
+    return await client(address(served), await with_device(served, registry, org))
+
+
+def bodies(registry: Registry, org: str) -> list[bytes]:
+    return [one.body for one in registry.messages if one.org == org]
+
+
+async def last(served: Broker, stream: str) -> int:
+    """How much has been published to a stream, in all."""
+    assert served._platform is not None
+    return (await served._platform.jetstream().stream_info(stream)).state.last_seq
+
+
+async def flood(device: Client, org: str, count: int) -> None:
+    """Publish until the broker has taken all of it, which does not mean that it has written it."""
+    line = b"PUB %b 1\r\n1\r\n" % subject(org).encode()
+    await device._send_command(line * count)
+    await device._flush_pending()
+    await device.flush(timeout=PATIENCE)
+
+
+async def until(holds: Callable[[], Any]) -> Any:
+    """What `holds` returns, once it is true; an exception of the broker's means not yet."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(nats.errors.Error, nats.js.errors.Error):
+                if found := await holds():
+                    return found
+            await asyncio.sleep(0.05)
+
+
+# --- isolation -------------------------------------------------------------------------------------------------------
+
+
+def test_what_one_organization_publishes_waits_for_nothing_that_another_has_published_before() -> None:
+    """Each flood fits into the queue of the broker, which writes it one message after the other, as fast as a disk can:
+    what is in memory alone may be written before anybody else can speak.
+    """
+    count = 20_000
+
+    async def story(directory: Path) -> None:
+        registry = Registry()
+        async with broker(directory / "nats", registry) as served:
+            loud, quiet = [await device_of(served, registry, org) for org in (LOUD, QUIET)]
+            for turn in range(1, TIMES + 1):
+                await flood(loud, LOUD, count)
+                await quiet.jetstream(timeout=PATIENCE).publish(subject(QUIET), b"%d" % turn)
+                await registry.until(lambda turn=turn: len(bodies(registry, QUIET)) == turn)
+                if await last(served, ingest_stream(LOUD)) < turn * count:
+                    break
+            else:
+                raise AssertionError("it has always waited")
+            for one in (loud, quiet):
+                await one.close()
+
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        run(story(Path(directory)))
+
+
+class Slow(Registry):
+    """A store that needs so long for each batch."""
+
+    async def ingest(self, batches: Sequence[Batch]) -> Sequence[Message]:
+        await asyncio.sleep(0.02)
+        return await super().ingest(batches)
+
+
+def test_what_one_organization_publishes_is_stored_before_what_another_has_waiting(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Slow()
+        registry.refusing = True
+        async with broker(tmp_path / "nats", registry) as served:
+            loud, *others = [await device_of(served, registry, f"org_{number}") for number in range(1, 40)]
+            count = 40_000
+            await flood(loud, LOUD, count)
+            await until(lambda: _has(served, ingest_stream(LOUD), count))
+            for number, other in enumerate(others, 2):
+                await other.jetstream(timeout=PATIENCE).publish(subject(f"org_{number}"), b"1")
+            registry.refusing = False
+            await registry.until(lambda: {one.org for one in registry.messages} >= {f"org_{n}" for n in range(2, 40)})
+            assert len(bodies(registry, LOUD)) < count
+            await registry.until(lambda: len(bodies(registry, LOUD)) == count)
+            for one in (loud, *others):
+                await one.close()
+
+    run(story())
+
+
+async def _has(served: Broker, stream: str, count: int) -> bool:
+    return await last(served, stream) >= count
+
+
+def test_many_organizations_share_a_transaction(tmp_path: Path) -> None:
+    batches: list[int] = []
+
+    class Counted(Slow):
+        async def ingest(self, batches_: Sequence[Batch]) -> Sequence[Message]:
+            batches.append(len(batches_))
+            return await super().ingest(batches_)
+
+    async def story() -> None:
+        registry, orgs = Counted(), [f"org_{number}" for number in range(1, 31)]
+        async with broker(tmp_path / "nats", registry) as served:
+            devices = [await device_of(served, registry, org) for org in orgs]
+            for _ in range(3):
+                given = zip(devices, orgs, strict=True)
+                await asyncio.gather(*(device.jetstream().publish(subject(org), b"1") for device, org in given))
+            await registry.until(lambda: len(registry.messages) == 3 * len(orgs))
+            assert sum(batches) / len(batches) > 3
+            for one in devices:
+                await one.close()
+
+    run(story())
+
+
+# --- lifecycle -------------------------------------------------------------------------------------------------------
+
+
+async def names(served: Broker) -> set[str]:
+    assert served._platform is not None
+    return set((await streams.listed(served._platform)).held)
+
+
+def test_an_organization_has_a_stream_before_its_first_device_gets_in_and_until_all_of_it_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_DRAINED_SECONDS", 0.1)
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
+    both, one = {ingest_stream(LOUD), ingest_stream(QUIET), COMMANDS}, {ingest_stream(QUIET), COMMANDS}
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert await names(served) == {COMMANDS}
+            quiet = await device_of(served, registry, QUIET)
+            minted = await with_device(served, registry, LOUD)
+            assert await names(served) == both
+            loud = await client(address(served), minted)
+            registry.refusing = True
+            for number in range(3):
+                await loud.jetstream().publish(subject(LOUD), b"%d" % number)
+            registry.want(minted.account, None)
+            await settled(served, registry)
+            await asyncio.sleep(1)
+            assert await names(served) == both
+            registry.refusing = False
+            await until(lambda: _are(served, one))
+            assert bodies(registry, LOUD) == [b"0", b"1", b"2"]
+            await registry.until(
+                lambda: not any(stream.startswith(ingest_stream(LOUD)) for stream in registry.sequences)
+            )
+            again = await device_of(served, registry, LOUD)
+            await again.jetstream().publish(subject(LOUD), b"again")
+            await quiet.jetstream().publish(subject(QUIET), b"1")
+            await registry.until(lambda: len(registry.messages) == 5)
+            for connected in (loud, quiet, again):
+                await connected.close()
+        # One that went while no server ran.
+        registry.wanted = {name: account for name, account in registry.wanted.items() if account.org == QUIET}
+        async with broker(tmp_path / "nats", registry) as served:
+            await until(lambda: _are(served, one))
+
+    run(story())
+
+
+async def _are(served: Broker, wanted: set[str]) -> bool:
+    return await names(served) == wanted
+
+
+def test_streams_that_others_have_made_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "_DRAINED_SECONDS", 0.1)
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            platform = served._platform
+            assert platform is not None
+            device = await device_of(served, registry, LOUD)
+            for name, more in (
+                ("INGEST_MIRROR", {"mirror": {"name": ingest_stream(LOUD)}}),
+                ("mine", {"subjects": ["m"]}),
+            ):
+                await streams.request(platform, f"STREAM.CREATE.{name}", {"name": name, "storage": "file", **more})
+            await device.jetstream().publish(subject(LOUD), b"1")
+            await registry.until(lambda: registry.messages)
+            await asyncio.sleep(2)
+            assert await names(served) == {COMMANDS, ingest_stream(LOUD), "INGEST_MIRROR", "mine"}
+            assert len(registry.messages) == 1
+            await device.close()
+
+    run(story())
+
+
+def test_a_device_that_comes_back_to_an_organization_finds_its_stream(tmp_path: Path) -> None:
+    """However soon after the last one had left: its stream waits to be removed."""
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            streams_ = platform_streams.PlatformStreams(served._platform, None, None)  # type: ignore[arg-type]
+            await streams_.meet([LOUD])
+            streams_.release([LOUD])
+            assert not streams_.is_wanted(ingest_stream(LOUD))
+            await streams_.require([LOUD])
+            assert not await streams_.drop(ingest_stream(LOUD))
+            assert ingest_stream(LOUD) in await names(served)
+
+    run(story())
+
+
+def test_what_is_stored_is_removed_from_the_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            device = await device_of(served, registry, LOUD)
+            await flood(device, LOUD, limits.BUS_BATCH)
+
+            async def is_empty() -> bool:
+                state = (await served._platform.jetstream().stream_info(ingest_stream(LOUD))).state
+                return state.last_seq == limits.BUS_BATCH and not state.messages
+
+            await until(is_empty)
+            assert len(registry.messages) == limits.BUS_BATCH
+            await device.close()
+
+    run(story())
+
+
+def test_streams_of_a_broker_that_is_here_no_more_are_forgotten_once_they_can_hold_nothing(tmp_path: Path) -> None:
+    """Sooner it may come back, with messages that are stored."""
+
+    async def story() -> None:
+        registry = Registry()
+        now = time.time_ns() // 1000
+        for name, age in (("INGEST_org_1 old", 15), ("INGEST_org_1 other", 13)):
+            registry.sequences[name], registry.times[name] = 7, now - age * DAY
+        async with broker(tmp_path / "nats", registry):
+            await registry.until(lambda: "INGEST_org_1 old" not in registry.sequences)
+            assert "INGEST_org_1 other" in registry.sequences
+
+    run(story())
+
+
+# --- trouble ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_loss_of_one_stream_is_made_good_and_stops_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            platform = served._platform
+            assert platform is not None
+            devices = {org: await device_of(served, registry, org) for org in (LOUD, QUIET)}
+            for org, device in devices.items():
+                await device.jetstream().publish(subject(org), b"before")
+            await registry.until(lambda: len(registry.messages) == 2)
+            await streams.request(platform, f"STREAM.DELETE.{ingest_stream(LOUD)}", {})
+            await devices[QUIET].jetstream().publish(subject(QUIET), b"meanwhile")
+            await until(lambda: devices[LOUD].jetstream(timeout=1).publish(subject(LOUD), b"after"))
+            await registry.until(lambda: len(registry.messages) == 4)
+            assert (bodies(registry, LOUD), bodies(registry, QUIET)) == (
+                [b"before", b"after"],
+                [b"before", b"meanwhile"],
+            )
+            assert f"the broker has lost stream {ingest_stream(LOUD)}" in caplog.text
+            assert ingest_stream(QUIET) not in caplog.text
+            assert served._platform is platform
+            assert len([stream for stream in registry.sequences if stream.startswith(ingest_stream(LOUD))]) == 1
+            for device in devices.values():
+                await device.close()
+
+    run(story())
+
+
+class Choosy(Registry):
+    """A store that cannot take what one organization publishes."""
+
+    is_choosy = True
+
+    async def ingest(self, batches: Sequence[Batch]) -> Sequence[Message]:
+        if self.is_choosy and any(batch.stream.startswith(ingest_stream(LOUD)) for batch in batches):
+            raise RuntimeError("what is this?")
+        return await super().ingest(batches)
+
+
+def test_what_cannot_be_stored_of_one_organization_holds_up_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        registry, orgs = Choosy(), [LOUD, QUIET, "org_3", "org_4"]
+        async with broker(tmp_path / "nats", registry) as served:
+            devices = [await device_of(served, registry, org) for org in orgs]
+            for number in range(3):
+                for org, device in zip(orgs, devices, strict=True):
+                    await device.jetstream().publish(subject(org), b"%d" % number)
+            await registry.until(lambda: len(registry.messages) == 9)
+            assert caplog.text.count("what is this?") == 1
+            registry.is_choosy = False
+            await registry.until(lambda: len(registry.messages) == 12)
+            assert bodies(registry, LOUD) == bodies(registry, QUIET) == [b"0", b"1", b"2"]
+            for device in devices:
+                await device.close()
+
+    run(story())
+
+
+def test_a_consumer_that_is_gone_is_made_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            device = await device_of(served, registry, LOUD)
+            await device.jetstream().publish(subject(LOUD), b"before")
+            await registry.until(lambda: registry.messages)
+            for name in await streams.consumers(served._platform, ingest_stream(LOUD)):
+                await streams.request(served._platform, f"CONSUMER.DELETE.{ingest_stream(LOUD)}.{name}", {})
+            await device.jetstream().publish(subject(LOUD), b"after")
+            await registry.until(lambda: bodies(registry, LOUD) == [b"before", b"after"])
+            await device.close()
+
+    run(story())
+
+
+def test_a_request_that_was_lost_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a server of a cluster dies with it."""
+    monkeypatch.setattr(ingest, "_SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            device = await device_of(served, registry, LOUD)
+            await device.jetstream().publish(subject(LOUD), b"before")
+            await registry.until(lambda: registry.messages)
+            assert served._ingest is not None
+            served._ingest._open.clear()  # whatever comes is as good as lost
+            await device.jetstream().publish(subject(LOUD), b"after")
+            await registry.until(lambda: bodies(registry, LOUD) == [b"before", b"after"])
+            await device.close()
+
+    run(story())
+
+
+def test_what_is_acknowledged_is_stored_once_though_the_broker_is_killed_again_and_again(tmp_path: Path) -> None:
+    orgs = [f"org_{number}" for number in range(1, 6)]
+
+    async def publishing(
+        served: Broker, registry: Registry, org: str, acknowledged: set[bytes], end: asyncio.Event
+    ) -> None:
+        minted = await with_device(served, registry, org)
+        number = 0
+        while not end.is_set():
+            with contextlib.suppress(nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError):
+                device = await client(address(served), minted)
+                try:
+                    while not end.is_set():
+                        number += 1
+                        body = b"%b %d" % (org.encode(), number)
+                        await device.jetstream(timeout=1).publish(subject(org), body)
+                        acknowledged.add(body)
+                finally:
+                    await device.close()
+            await asyncio.sleep(0.05)
+
+    async def story() -> None:
+        registry, acknowledged, end = Slow(), set[bytes](), asyncio.Event()
+        async with broker(tmp_path / "nats", registry) as served:
+            publishers = [asyncio.create_task(publishing(served, registry, org, acknowledged, end)) for org in orgs]
+            for _ in range(3):
+                had = len(acknowledged)
+                await registry.until(lambda had=had: len(registry.messages) > had + 200)
+                assert served._process is not None
+                os.kill(served._process.pid, signal.SIGKILL)  # type: ignore[arg-type]
+                await asyncio.sleep(0.5)
+                await served._process.ready()
+            end.set()
+            await asyncio.gather(*publishers)
+            await registry.until(lambda: acknowledged <= {one.body for one in registry.messages})
+        stored = [one.body for one in registry.messages]
+        assert len(stored) == len(set(stored))
+
+    run(story())
+
+
+# --- an earlier version ----------------------------------------------------------------------------------------------
+
+
+OLD = {
+    "name": INGEST,
+    "subjects": [f"data.*.*.{family}.*.*" for family in ("telemetry", "events", "logs")],
+    "retention": "limits",
+    "storage": "file",
+    "num_replicas": 1,
+    "max_age": limits.BUS_INGEST_AGE * 10**9,
+    "max_msg_size": limits.MAX_BUS_MESSAGE,
+    "duplicate_window": 10**8,
+    "max_bytes": 1 << 30,
+    "discard": "new",
+}
+
+
+@contextlib.asynccontextmanager
+async def earlier(directory: Path, url: str) -> AsyncIterator[str]:
+    """The broker of this directory, with the one stream that an earlier version had. Yields when that was created."""
+    program = Path(sys.executable).with_name("nats-server")
+    with (directory / "log").open("w") as log:
+        process = await asyncio.create_subprocess_exec(program, "-c", directory / "nats-server.conf", stderr=log)
+    try:
+        platform = await until(lambda: links.connect([url], AUTHORITY.platform, "earlier"))
+        for name in (await streams.listed(platform)).held:
+            await streams.remove(platform, name)
+        yield (await streams.make(platform, OLD)).created
+        await links.close(platform)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def test_what_an_earlier_version_has_left_is_read_and_no_device_is_refused_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_DRAINED_SECONDS", 0.1)
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(platform_streams, "_MADE_AT_ONCE", 8)
+    orgs = [f"org_{number}" for number in range(1, 41)]
+
+    async def story() -> None:
+        registry, place = Registry(), ("127.0.0.1", free_port())
+        async with broker(tmp_path / "nats", registry, nats=place) as served:
+            minted = {org: served.mint_device(org, DEVICE) for org in orgs}
+            for org in orgs:
+                registry.want(minted[org].account, DeviceAccount(minted[org].account, org, DEVICE))
+            await settled(served, registry)
+            url = address(served)
+        async with earlier(tmp_path / "nats", url) as created:
+            device = await client(url, minted[ORG])
+            for number in range(5):
+                acknowledged = await device.jetstream().publish(subject(ORG), b"old %d" % number)
+                assert acknowledged.stream == INGEST
+            await device.close()
+        registry.sequences[f"{INGEST} {created}"], registry.times[f"{INGEST} {created}"] = 2, 0
+        clock = asyncio.get_running_loop().time
+        async with starting(tmp_path / "nats", registry, nats=place) as served:
+            assert served._process is not None
+            await served._process.ready()
+            device = await client(address(served), minted[orgs[-1]])
+            longest, since, number, seen = 0.0, clock(), 0, set[str]()
+            async with asyncio.timeout(PATIENCE):
+                while seen != {ingest_stream(orgs[-1])} or number < 20:
+                    with contextlib.suppress(nats.errors.Error, nats.js.errors.Error):
+                        taken = await device.jetstream(timeout=5).publish(subject(orgs[-1]), b"%d" % number)
+                        seen = {taken.stream}
+                        number, longest, since = number + 1, max(longest, clock() - since), clock()
+            assert longest < 2
+            await until(lambda: _are(served, {COMMANDS, *map(ingest_stream, orgs)}))
+            await registry.until(lambda: len(bodies(registry, orgs[-1])) == number)
+            assert sorted(bodies(registry, orgs[-1]), key=int) == [b"%d" % one for one in range(number)]
+            assert bodies(registry, ORG) == [b"old 2", b"old 3", b"old 4"]
+            assert f"{INGEST} {created}" not in registry.sequences
+            await device.close()
+
+    run(story())
