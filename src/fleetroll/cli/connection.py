@@ -48,9 +48,9 @@ class Options(Struct, frozen=True):
         return address(self.url or DEFAULT_URL)
 
     def secret(self) -> str:
-        """The key. Raises Failure if there is none, and for what cannot be one."""
+        """The key. Raises Failure if there is none, and for what cannot be one; and click.UsageError."""
         if self.key_file is not None:
-            key = self.key_file.read_text(errors="replace").strip()
+            key = _read(self.key_file).strip()
         else:
             key = (self.key or "").strip()
         if not key:
@@ -58,6 +58,14 @@ class Options(Struct, frozen=True):
         if not key.isascii() or not key.isprintable() or " " in key:
             raise Failure(Exit.UNAUTHORISED, "The key contains a space, a line break or a non-ASCII character.")
         return key
+
+
+def _read(key_file: Path) -> str:
+    """The content of a key file, which only commands that call a server need. Raises click.UsageError if it is absent."""
+    try:
+        return key_file.read_text(errors="replace")
+    except FileNotFoundError:
+        raise click.UsageError(f"--key-file: {key_file} does not exist.") from None
 
 
 def address(text: str, option: str = "--url") -> str:
