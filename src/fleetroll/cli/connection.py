@@ -49,10 +49,8 @@ class Options(Struct, frozen=True):
 
     def secret(self) -> str:
         """The key. Raises Failure if there is none, and for what cannot be one; and click.UsageError."""
-        if self.key_file is not None:
-            key = _read(self.key_file).strip()
-        else:
-            key = (self.key or "").strip()
+        text = (self.key or "") if self.key_file is None else _read(self.key_file)
+        key = text.strip()
         if not key:
             raise Failure(Exit.UNAUTHORISED, "No API key was given.", ABOUT_KEY)
         if not key.isascii() or not key.isprintable() or " " in key:
@@ -61,7 +59,7 @@ class Options(Struct, frozen=True):
 
 
 def _read(key_file: Path) -> str:
-    """The content of a key file, which only commands that call a server need. Raises click.UsageError if it is absent."""
+    """The content of a key file, which need not be there for commands that call no server. Raises click.UsageError."""
     try:
         return key_file.read_text(errors="replace")
     except FileNotFoundError:
