@@ -9,6 +9,8 @@ from fleetroll.config import Config, address, host_and_port
 
 logger = logging.getLogger("fleetroll")
 
+_NATIVE = "native"  # the dialect at `/v1`; the vendors' paths have no prefix in common
+
 
 def announce(config: Config, bound: tuple[str, int], token: str | None, *, is_away: bool = False) -> None:
     """Print where the server is. Raises OSError if nobody can read it: a first key that is lost would open nothing."""
@@ -21,7 +23,8 @@ def announce(config: Config, bound: tuple[str, int], token: str | None, *, is_aw
 
 
 def _lines(config: Config, host: str, url: str, token: str | None, *, is_away: bool) -> Iterator[str]:
-    yield f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs"
+    api = url if _NATIVE in config.disabled_dialects else f"{url}/v1"
+    yield f"Fleetroll {__version__} is ready.\n  API   {api}\n  Docs  {url}/docs"
     if is_away:
         yield f"  NATS  off while something else uses {config.nats}; name another address with --nats"
     elif config.keeps_broker and not config.nats.endswith(":0"):

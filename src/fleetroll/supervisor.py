@@ -36,21 +36,26 @@ class Supervisor:
     def run(self, ready: Callable[[], None]) -> int:
         """Run until told to stop, or one cannot start; `ready` is called once all are.
 
-        Returns the first exit code above 0 of those that ended then, or 0.
+        Returns the first exit code above 0 of those that ended then, or 0. What would stop it is ignored from then on.
         """
         if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as under `nohup`
             self._signals = (signal.SIGTERM, signal.SIGINT)
-        previous_handlers = {number: signal.signal(number, self._stop) for number in self._signals}
+        for number in self._signals:
+            signal.signal(number, self._stop)
         try:
             if self._start_all():
                 ready()
             self._supervise()
         finally:
-            signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)  # one that comes in between is an error to Python
-            for number, handler in previous_handlers.items():
-                signal.signal(number, handler)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
+            self._ignore_signals()
         return self._exit_code
+
+    def _ignore_signals(self) -> None:
+        """All have ended. Whoever stops a server twice, as `make` does, must not change how it ends."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)  # one that comes in between is an error to Python
+        for number in self._signals:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True

@@ -98,7 +98,8 @@ def test_a_key_may_lie_in_a_file(fleetroll: Fleetroll, server: Any, work: Path) 
     assert fleetroll("whoami", FLEETROLL_KEY="", FLEETROLL_KEY_FILE="key").code == 0
     assert fleetroll("--key-file", "key", "whoami", "--key", "wrong").code == 4
     assert fleetroll("whoami", "--key-file", "empty").code == 4
-    assert fleetroll("whoami", "--key-file", "absent").code == 7
+    assert fleetroll("whoami", "--key-file", "absent").code == 2
+    assert fleetroll("whoami", FLEETROLL_KEY="", FLEETROLL_KEY_FILE="absent").code == 2
     assert fleetroll("whoami", "--key-file", "key", "--key", "wrong").code == 2
 
 

@@ -93,6 +93,8 @@ BEFORE = ["name=Old", "kind=pump", "metadata.floor:=1", "metadata.room=a", "tags
         (["tags+=z,x"], {"tags": ["x", "y", "z"]}),
         (["tags-=x"], {"tags": ["y"]}),
         (["tags-=x,y", "tags+=q"], {"tags": ["q"]}),
+        (["tags+=x,q", "tags-=x"], {"tags": ["y", "q"]}),
+        (["tags-=x", "tags+=x"], {"tags": ["x", "y"]}),
         (["tags=a,b", "tags-=a", "kind=valve"], {"tags": ["b"], "kind": "valve"}),
         (["owners+=bob@example.com"], {"owners": ["ann@example.com", "bob@example.com"]}),
         (["ident=renamed"], {"ident": "renamed"}),

@@ -213,14 +213,15 @@ def scratch(tmp_path: Path) -> Iterator[tuple[Process, Path]]:
 
 
 @unshare
+@pytest.mark.parametrize("field", ["", "Via: 1.1 proxy\r\n"])
 def test_where_no_temporary_file_can_grow_whoever_reads_an_imports_results_gets_them_all(
-    scratch: tuple[Process, Path],
+    scratch: tuple[Process, Path], field: str
 ) -> None:
     server, filler = scratch
     fill(filler)
     count = 150_000  # their results are far more than the buffers of two sockets could hold
     body = b"{}\n" * count
-    head = f"POST /v1/devices:import HTTP/1.1\r\nHost: x\r\nX-Api-Key: {server.key}\r\n"
+    head = f"POST /v1/devices:import HTTP/1.1\r\nHost: x\r\nX-Api-Key: {server.key}\r\n{field}"
     head += f"Content-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.socket() as connection, client(server) as api:
         connection.settimeout(20)

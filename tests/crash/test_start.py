@@ -104,6 +104,11 @@ def test_a_server_on_every_interface_says_where_it_is_to_be_found(tmp_path: Path
     assert ("--public-url" in announced) is not bool(options)
 
 
+def test_a_server_without_the_native_api_does_not_name_its_path(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", "--nats", "off", "--disable", "native") as server:
+        assert f"  API   {server.url}\n" in server.announced
+
+
 def test_a_first_start_shows_no_steps_of_a_schema(tmp_path: Path) -> None:
     # They would stand before the one line that a new user needs, which has the admin key.
     with serving(tmp_path / "data"):

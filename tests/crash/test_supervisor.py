@@ -24,7 +24,6 @@ SUPERVISED = """
         time.sleep(60)
         return 0
 
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as it is again when all have ended
     raise SystemExit(Supervisor(6, work).run(lambda: print("ready", flush=True)))
 """
 

@@ -352,6 +352,14 @@ def test_sessions_that_are_cut_off_are_replaced(tmp_path: Path) -> None:
         asyncio.run(assert_reconciled(url, ledger.acknowledged))
 
 
+def test_who_is_told_to_stop_again_and_again_ends_as_if_told_once(tmp_path: Path) -> None:
+    with crew(tmp_path, asyncio.run(new_database())) as server:
+        while server.popen.poll() is None:
+            server.popen.send_signal(signal.SIGTERM)
+            time.sleep(0.01)
+        assert server.popen.returncode == 0
+
+
 def test_servers_that_start_at_once_on_a_new_database_all_serve_with_one_first_key(tmp_path: Path) -> None:
     given = {"FLEETROLL_DATABASE": asyncio.run(empty_database()), "FLEETROLL_SERVER_KEY": ANOTHER_KEY}
     with ExitStack() as all_of_them:

@@ -115,6 +115,11 @@ class Tab:
         while len(self._told("Page.loadEventFired")) == before:
             self._browser.hear()
 
+    def resize(self, width: int) -> None:
+        """Make it as wide as a screen of so many pixels, as a telephone's."""
+        size = {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": True}
+        self._browser.ask("Emulation.setDeviceMetricsOverride", self._session, **size)
+
     def run(self, expression: str) -> Any:
         """The value of an expression in the page's own JavaScript, promises awaited."""
         done = self._browser.ask(

@@ -226,3 +226,10 @@ def test_the_reference_is_shown_without_a_complaint_and_without_a_request_to_any
     assert json.loads(tab.run("document.body.innerText"))["openapi"].startswith("3.1")
     assert tab.complaints() == []
     assert set(tab.requests()) == {("GET", f"{site.server.url}/{name}") for name in ("docs", "openapi.json")}
+
+
+@pytest.mark.parametrize("width", [320, 800, 1280])
+def test_the_reference_fits_the_screen(site: Site, width: int) -> None:
+    tab = site.browser.open(f"{site.server.url}/docs")
+    tab.resize(width)
+    assert tab.run("document.documentElement.scrollWidth") == width

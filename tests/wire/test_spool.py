@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import json
 import random
+import select
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,34 @@ def test_a_client_that_sends_everything_before_it_reads_gets_every_result(server
         reply = http.client.HTTPResponse(connection)
         reply.begin()
         lines = reply.read().splitlines()
+    assert [json.loads(line)["line"] for line in lines] == list(range(1, count + 1))
+
+
+@pytest.mark.parametrize(
+    ("version", "field", "begins"),
+    [
+        ("1.1", "", True),
+        ("1.1", "X-Forwarded-For: 192.0.2.1\r\n", False),
+        ("1.1", "Forwarded: for=192.0.2.1\r\n", False),
+        ("1.1", "Via: 1.1 proxy\r\n", False),
+        ("1.0", "", False),  # as nginx speaks by default
+    ],
+)
+def test_a_reply_begins_before_the_request_is_whole_unless_a_proxy_is_on_the_way(
+    server: Process, version: str, field: str, *, begins: bool
+) -> None:
+    # nginx forwards no more of a request once the reply begins.
+    row, count = b'{"ident":""}\n', 20_000
+    head = f"POST /v1/devices:import HTTP/{version}\r\nHost: x\r\nX-Api-Key: {server.key}\r\n{field}"
+    head += f"Content-Type: application/x-ndjson\r\nContent-Length: {len(row) * count}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+        connection.sendall(head.encode() + row * (count // 2))
+        assert bool(select.select([connection], [], [], 10 if begins else 1)[0]) is begins
+        connection.sendall(row * (count // 2))
+        reply = http.client.HTTPResponse(connection)
+        reply.begin()
+        lines = reply.read().splitlines()
+    assert reply.status == 200
     assert [json.loads(line)["line"] for line in lines] == list(range(1, count + 1))
 
 

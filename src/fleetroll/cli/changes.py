@@ -101,11 +101,18 @@ def _replace_by_json(changes: Changes, names: list[str], value: str) -> None:
 
 
 def _add(changes: Changes, names: list[str], value: str) -> None:
-    changes.added.setdefault(names[0], []).extend(_parts(value))
+    _move(names[0], _parts(value), changes.removed, changes.added)
 
 
 def _remove(changes: Changes, names: list[str], value: str) -> None:
-    changes.removed.setdefault(names[0], []).extend(_parts(value))
+    _move(names[0], _parts(value), changes.added, changes.removed)
+
+
+def _move(field: str, parts: list[str], source: dict[str, list[str]], target: dict[str, list[str]]) -> None:
+    """Of changes of the same member the last one counts, as everywhere else."""
+    if field in source:
+        source[field] = [part for part in source[field] if part not in parts]
+    target.setdefault(field, []).extend(parts)
 
 
 _SIGNS = {"": _replace, ":": _replace_by_json}

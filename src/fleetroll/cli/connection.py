@@ -48,16 +48,22 @@ class Options(Struct, frozen=True):
         return address(self.url or DEFAULT_URL)
 
     def secret(self) -> str:
-        """The key. Raises Failure if there is none, and for what cannot be one."""
-        if self.key_file is not None:
-            key = self.key_file.read_text(errors="replace").strip()
-        else:
-            key = (self.key or "").strip()
+        """The key. Raises Failure if there is none, and for what cannot be one; and click.UsageError."""
+        text = (self.key or "") if self.key_file is None else _read(self.key_file)
+        key = text.strip()
         if not key:
             raise Failure(Exit.UNAUTHORISED, "No API key was given.", ABOUT_KEY)
         if not key.isascii() or not key.isprintable() or " " in key:
             raise Failure(Exit.UNAUTHORISED, "The key contains a space, a line break or a non-ASCII character.")
         return key
+
+
+def _read(key_file: Path) -> str:
+    """The content of a key file, which need not be there for commands that call no server. Raises click.UsageError."""
+    try:
+        return key_file.read_text(errors="replace")
+    except FileNotFoundError:
+        raise click.UsageError(f"--key-file: {key_file} does not exist.") from None
 
 
 def address(text: str, option: str = "--url") -> str:

@@ -169,7 +169,7 @@ class Keyring:
         return self._verified(token, await self._store.read.keys.identify(token.prefix))
 
     def _verified(self, token: Token, identity: Identity | None) -> Principal:
-        # An unknown prefix costs as much as a known one.
+        # An unknown prefix is compared as well, so that it costs nearly as much as a known one.
         genuine = tokens.is_genuine(self._server_key, token.text, identity.digest if identity else _NOBODY)
         if identity is None or not genuine or identity.key.revoked_at is not None:
             raise unauthenticated()

@@ -15,10 +15,13 @@ _ELSEWHERE = {
 }
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
-h1{margin-bottom:0}nav a{margin-right:1rem}table{border-collapse:collapse;width:100%;margin:1rem 0 2rem}
+h1{margin-bottom:0}nav a{margin-right:1rem}
+table{border-collapse:collapse;table-layout:fixed;width:100%;margin:1rem 0 2rem;overflow-wrap:anywhere}
 td,th{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid #d8dee4}
+th:first-child{width:38%}th:last-child{width:5.5rem}
 code{font:14px/1.4 ui-monospace,monospace}th{font-weight:600}.method{font-weight:600}
 small{color:#59636e}
+@media(max-width:40rem){th{display:none}tr,td{display:block}td{padding:.2rem 0}td:not(:last-child){border:0}}
 @media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}td,th{border-color:#30363d}a{color:#79c0ff}
 small{color:#9198a1}}
 """

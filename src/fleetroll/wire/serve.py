@@ -400,17 +400,23 @@ class Kernel:
             (b"cache-control", b"no-store"),
             *streams.headers(route, items),
         ]
+        if route.lines is None:
+            parts = streams.prefixed(first, writer)
+        else:
+            is_whole = streams.is_forwarded(exchange.scope, exchange.headers)
+            parts = streams.spooled(first, writer, is_whole=is_whole)
+            await anext(parts)  # comes when the reply may begin
         await exchange.send({"type": "http.response.start", "status": route.status, "headers": headers})
         if exchange.scope["method"] == "HEAD":
             await streams.leave_out(writer, exchange.send)
         else:
-            await self._copy(exchange, route, first, writer)
+            await self._copy(exchange, route, parts)
         return route.status
 
-    async def _copy(self, exchange: _Exchange, route: Route, first: bytes, writer: AsyncGenerator[bytes, None]) -> None:
+    async def _copy(self, exchange: _Exchange, route: Route, parts: AsyncGenerator[bytes, None]) -> None:
         """Send the body of a reply that has begun. Raises ClientGone: the client sees that the reply is incomplete."""
         try:
-            await streams.copy(first, writer, exchange.receive, exchange.send, duplex=route.lines is not None)
+            await streams.copy(parts, exchange.receive, exchange.send, duplex=route.lines is not None)
         except Exception as problem:
             if not isinstance(problem, ClientGone):
                 logger.exception("request %s failed after its reply had begun", exchange.id)

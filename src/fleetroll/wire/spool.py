@@ -25,11 +25,13 @@ class Spool:
         self._written = self._taken = 0
         self._changed = asyncio.Event()
         self._emptied = asyncio.Event()
+        self._settled = asyncio.Event()
         self._finished = False
 
     async def put(self, data: bytes) -> None:
         """Hold `data`; when the disk is full, wait until all that was put before has been taken."""
         while not self._try_put(data):
+            self._settled.set()
             self._emptied.clear()
             await self._emptied.wait()
 
@@ -61,6 +63,11 @@ class Spool:
         """There is nothing more to come."""
         self._finished = True
         self._changed.set()
+        self._settled.set()
+
+    async def settled(self) -> None:
+        """Wait until everything has been put, or the disk is full."""
+        await self._settled.wait()
 
     async def drain(self) -> AsyncIterator[bytes]:
         """What was put, until `finish`."""

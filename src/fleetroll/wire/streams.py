@@ -16,6 +16,7 @@ from fleetroll.wire.request import Request
 from fleetroll.wire.spool import Spool
 
 _NDJSON, _CSV = "application/x-ndjson", "text/csv; charset=utf-8"
+_OF_PROXIES = frozenset({b"via", b"forwarded", b"x-forwarded-for"})
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -125,8 +126,15 @@ async def leave_out(parts: AsyncGenerator[bytes, None], send: Callable[[dict[str
     await send({"type": "http.response.body", "body": b""})
 
 
+def is_forwarded(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a proxy is on the way, which may forward no more of a request once the reply to it begins.
+
+    nginx does so. By default it speaks HTTP/1.0, which no other client does any more.
+    """
+    return scope.get("http_version") == "1.0" or not _OF_PROXIES.isdisjoint(headers)
+
+
 async def copy(
-    first: bytes,
     parts: AsyncGenerator[bytes, None],
     receive: Receive,
     send: Callable[[dict[str, Any]], Awaitable[None]],
@@ -135,12 +143,11 @@ async def copy(
 ) -> None:
     """Send a body whose head is sent. `duplex`: the request is still arriving, and must not wait for the reply.
 
-    A Fault after the head cannot change the status any more; it becomes the last line. Raises ClientGone.
+    Raises ClientGone.
     """
-    source = _spooled(first, parts) if duplex else _prefixed(first, parts)
     gone = None if duplex else asyncio.ensure_future(_disconnected(receive))
     try:
-        async for part in source:
+        async for part in parts:
             if gone is not None and gone.done():
                 raise ClientGone
             if part:
@@ -149,8 +156,7 @@ async def copy(
     finally:
         if gone is not None:
             gone.cancel()
-        for generator in (source, parts):
-            await generator.aclose()
+        await parts.aclose()
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -158,30 +164,41 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _prefixed(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    yield first
+async def prefixed(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """All parts. A Fault cannot change the status any more; it becomes the last line."""
     try:
+        yield first
         async for part in parts:
             yield part
     except Fault as fault:
         yield _last_line(fault)
+    finally:
+        await parts.aclose()
 
 
-async def _spooled(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def spooled(first: bytes, parts: AsyncGenerator[bytes, None], *, is_whole: bool) -> AsyncGenerator[bytes, None]:
+    """As `prefixed`, and the request need not wait for the reply. An empty part comes when the reply may begin.
+
+    That is at once, or, if it has to be whole, once all parts are made, or the disk has no room for more.
+    """
     spool = Spool()
     producer = asyncio.ensure_future(_fill(spool, first, parts))
     try:
+        if is_whole:
+            await spool.settled()
+        yield b""
         async for part in spool.drain():
             yield part
         await producer
     finally:
         producer.cancel()
         await asyncio.wait([producer])
+        await parts.aclose()
 
 
 async def _fill(spool: Spool, first: bytes, parts: AsyncGenerator[bytes, None]) -> None:
     try:
-        async for part in _prefixed(first, parts):
+        async for part in prefixed(first, parts):
             await spool.put(part)
     finally:
         spool.finish()
