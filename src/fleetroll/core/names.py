@@ -25,7 +25,8 @@ _OWN_ZONE = "localtime"  # what some machines call their own zone
 _JOINERS = str.maketrans("", "", "\u200d\u200c")
 _PLAIN_MARKS = frozenset(" '_-.,")
 _MULTILINE = str.maketrans("", "", "\n\r\t\u200d\u200c")
-_LONGEST_SPELLING = 4 * limits.MAX_IDENT  # no character is decomposed into more than four
+LONGEST_SPELLING = 4 * limits.MAX_IDENT
+"""What may have to be composed: no character of an identifier or a name, folded or not, is made of more than four."""
 DOTS = frozenset({".", ".."})
 """Names that nothing in a path may have: every URL library removes them."""
 ROOT = "default"
@@ -50,7 +51,7 @@ def identity_key(value: str) -> str:
 
     A text that can be no spelling of an identifier stays as it is: composing takes the square of its length.
     """
-    is_plain = value.isascii() or len(value) > _LONGEST_SPELLING
+    is_plain = value.isascii() or len(value) > LONGEST_SPELLING
     return value if is_plain else unicodedata.normalize("NFC", value)
 
 
