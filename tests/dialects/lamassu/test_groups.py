@@ -140,6 +140,17 @@ def test_a_group_has_so_many_criteria_and_no_more(manager: Manager) -> None:
     assert "at most 20" in manager.err(manager.send("POST", GROUPS, more), 400)
 
 
+@pytest.mark.parametrize(("count", "size"), [(limits.MAX_PREDICATES + 1, 1), (2, limits.MAX_FILTER // 2 + 1)])
+def test_too_many_or_too_long_criteria_are_refused_before_one_is_read(manager: Manager, count: int, size: int) -> None:
+    # 240 of patterns took the server three seconds.
+    criteria = written((("metadata", "jsonpath", "(" * size),) * count)
+    body = {"id": str(uuid.uuid4()), "name": "long", "criteria": criteria}
+    assert "at most" in manager.err(manager.send("POST", GROUPS, body), 400)
+    native = [{"field": "metadata", "operator": "jsonpath", "value": "(" * size}] * count
+    refused = manager.app.request("POST", "/v1/groups", {"name": "long", "filter": "", "criteria": native})
+    assert (refused.status, "at most" in refused.json()["detail"]) == (400, True)
+
+
 def test_a_loop_is_refused_at_any_length_and_a_tree_has_a_depth(manager: Manager) -> None:
     chain = [made(manager, "0")]
     for _ in range(7):
