@@ -66,8 +66,9 @@ def line(value: str, field: str, longest: int = limits.MAX_NAME) -> str:
 
 def is_plain_name(value: str) -> bool:
     """Whether Blynk's apps can show this name: letters, digits, blanks and a few marks, but not blanks alone."""
-    plain = all(letter.isalnum() or letter in _PLAIN_MARKS for letter in value)
-    return plain and len(value) <= limits.MAX_PLAIN_NAME and bool(value.strip())
+    if len(value) > limits.MAX_PLAIN_NAME or not value.strip():
+        return False
+    return all(letter.isalnum() or letter in _PLAIN_MARKS for letter in value)
 
 
 def label(value: str, field: str, longest: int = limits.MAX_NAME) -> str:

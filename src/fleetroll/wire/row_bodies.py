@@ -15,6 +15,7 @@ from fleetroll.wire.bodies import ClientGone, Receive, convert, decode
 from fleetroll.wire.dialect import Lines
 
 _ROWS_AT_A_TIME = 32
+_PIECE = 32 << 10  # bytes that are split into rows at a time: each may be a line end, and as many may have arrived
 _MARK = b"\xef\xbb\xbf"  # the byte order mark with which some programs begin a file in UTF-8
 
 
@@ -43,13 +44,20 @@ async def rows(
         if message["type"] == "http.disconnect":
             raise ClientGone
         more = message.get("more_body", False)
-        found = reader.feed(message.get("body", b""), last=not more)
+        pieces = _pieces(message.get("body", b""))
         del coming, message  # or the body's last part would be kept beside its rest
-        while some := list(itertools.islice(found, _ROWS_AT_A_TIME)):
-            yield some
-            await asyncio.sleep(0)
+        while pieces:
+            found = reader.feed(pieces.pop(0), last=not (pieces or more))
+            while some := list(itertools.islice(found, _ROWS_AT_A_TIME)):
+                yield some
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # it may have been all blank lines
         if not more:
             return
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    return [data[start : start + _PIECE] for start in range(0, len(data), _PIECE)] or [data]
 
 
 class _Ndjson:

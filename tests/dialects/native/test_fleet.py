@@ -364,6 +364,22 @@ def test_the_name_of_an_unknown_column_is_shown_briefly_and_in_quotes(app: App) 
         assert (refused["field"], refused["detail"].startswith(f'Unknown column "{shown}";')) == (shown, True)
 
 
+@pytest.mark.parametrize("media_type", ["text/csv", "application/x-ndjson"])
+def test_others_have_their_turn_while_lines_without_a_row_are_read(app: App, media_type: str) -> None:
+    lines = b"\n" * (256 << 10)  # as many as the server reads at once took a tenth of a second
+
+    async def turns() -> int:
+        headers = {"content-type": media_type}
+        importing = asyncio.ensure_future(app.call("POST", "/v1/devices:import", raw=lines, headers=headers))
+        count = 0
+        while not importing.done():
+            await asyncio.sleep(0)
+            count += 1
+        return count
+
+    assert app.run(turns()) > 8
+
+
 def test_a_header_of_many_columns_takes_no_longer_than_its_length(app: App) -> None:
     # One of 45,000 columns, each looked for among all others, stopped the server for seconds.
     few, many = (seconds_to_load(app, count) for count in (5_000, 40_000))
