@@ -97,6 +97,7 @@ def require_few(values: Sequence[str]) -> None:
     if sum(map(len, values)) > limits.MAX_FILTER:
         message = f"criteria must have values of at most {limits.MAX_FILTER} characters together."
         raise invalid("invalid_text", message, "criteria")
+    bracketed.require_few_patterns(values)
 
 
 def criterion(field: str, word: str, value: str) -> Criterion:
