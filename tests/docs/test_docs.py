@@ -209,6 +209,7 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.MAX_BATCH_BODY},
         {limits.MAX_ENROLLMENT_BODY},
         {limits.MAX_IMPORT_LINE},
+        {limits.MAX_CONTAINERS},
     ],
     "client": [
         {limits.HEADER_DEADLINE},

@@ -178,6 +178,26 @@ def test_a_long_csv_record_fails_its_own_row_if_it_ends_and_the_import_if_not(wo
     assert world.app.request("GET", "/v1/devices/open").status == 404
 
 
+JSON = (*HEADERS[0], (b"content-type", b"application/json"))
+
+
+def test_a_body_of_very_many_arrays_is_refused_undecoded(world: World) -> None:
+    # Each takes up to forty times the bytes of its text: decoding a mebibyte of them held the event loop up.
+    for body in (b"[" * limits.MAX_BODY, b"]" * limits.MAX_BODY, nested(limits.MAX_CONTAINERS + 1)):
+        response = send(world.app, Raw("POST", b"/v1/devices", JSON, (body,)))
+        assert (response.status, response.json()["code"]) == (400, "invalid_json")
+        assert response.json()["detail"] == f"The JSON has more than {limits.MAX_CONTAINERS} arrays and objects."
+    response = send(world.app, Raw("POST", b"/v1/devices", JSON, (nested(limits.MAX_CONTAINERS),)))
+    assert (response.status, response.json()["code"]) == (400, "invalid_body")
+
+
+def nested(count: int) -> bytes:
+    """So many arrays, in as few bytes as the depth allows."""
+    deep, rest = divmod(count - 1, limits.MAX_JSON_DEPTH - 1)
+    parts = [b"[" * size + b"]" * size for size in [limits.MAX_JSON_DEPTH - 1] * deep + [rest] * (rest > 0)]
+    return b"[" + b",".join(parts) + b"]"
+
+
 LISTS = {"tags": limits.MAX_TAGS, "owners": limits.MAX_OWNERS_PER_DEVICE}
 _TEXTS = {"tags": "tag-{}", "owners": "owner-{}@example.com"}
 

@@ -243,6 +243,21 @@ def test_depth_is_judged_on_well_formed_and_broken_bodies(body: bytes, expected:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
+        (b"[[],{}]", False),
+        (b"[[],{},[]]", True),
+        (b'["[[[[", "\\"[[[["]', False),
+        (b'["]]]]"]', False),
+        (b"]]]]", True),
+        (b"{{{{", True),
+    ],
+)
+def test_arrays_and_objects_are_counted_without_decoding_them(body: bytes, expected: bool) -> None:
+    assert documents.has_many_containers(body, 3) is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
         (b"-0", True),
         (b"[-0]", True),
         (b'{"a": -0 }', True),

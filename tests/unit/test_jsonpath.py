@@ -238,6 +238,11 @@ def test_parentheses_are_no_predicates() -> None:
         jsonpath.parse(" || ".join(["$.a == 1"] * (limits.MAX_PREDICATES + 1)))
 
 
+def test_what_follows_too_many_predicates_is_not_read() -> None:
+    with pytest.raises(Fault, match="more than 20 predicates"):
+        jsonpath.parse(" || ".join(["$.a == 1"] * limits.MAX_PREDICATES + ['$.a like_regex "("']))
+
+
 @given(st.text('$.@ab"[]()*?!&|=<>01,-lastexis like_regex', max_size=40))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:

@@ -88,6 +88,14 @@ def test_a_text_costs_much_the_same_whatever_the_pattern(pattern: str) -> None:
     assert time.thread_time() - began < 2, "it used to take four to five seconds"
 
 
+@pytest.mark.parametrize("ignore_case", [False, True])
+def test_a_class_that_repeats_is_read_and_asked_once(ignore_case: bool) -> None:
+    members, text = ("".join(map(chr, range(first, first + 200))) for first in (0x0E00, 0x4E00))
+    began = time.thread_time()
+    assert Matcher(f"([^{members}]{{60}}){{8}}$", ignore_case=ignore_case).search(text * 3)
+    assert time.thread_time() - began < 0.5, "it used to take more than a second"
+
+
 @pytest.mark.parametrize("pattern", ["(a*)*b", "(a|a)*b", "(a+)+$", "a*a*a*a*a*a*b", "(a|aa)+$", "(.*)*x{3}"])
 def test_no_pattern_takes_long(pattern: str) -> None:
     assert not Matcher(pattern).search("a" * 65_000 + "!")

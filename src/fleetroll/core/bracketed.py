@@ -57,7 +57,17 @@ def parse(expressions: Iterable[str], fields: Fields) -> Filter | None:
     if sum(map(len, texts)) > limits.MAX_FILTER or len(texts) > limits.MAX_PREDICATES:
         message = f"A filter must have at most {limits.MAX_PREDICATES} parts and {limits.MAX_FILTER} characters."
         raise invalid("invalid_filter", message, "filter")
+    require_few_patterns(map(unquote, texts))
     return every(*(_parse(expression, fields) for expression in texts))
+
+
+def require_few_patterns(texts: Iterable[str]) -> None:
+    """Raises Fault invalid where texts that make one filter have more patterns than one may have predicates.
+
+    Asked before any of them is read: a pattern of a few characters may take half a millisecond.
+    """
+    if sum(text.count("like_regex") for text in texts) > limits.MAX_PREDICATES:
+        raise invalid("invalid_filter", f"A filter must have at most {limits.MAX_PREDICATES} like_regex.", "filter")
 
 
 def page_size(values: Sequence[str]) -> int:

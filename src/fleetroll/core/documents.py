@@ -151,6 +151,14 @@ def depth_exceeds(body: bytes, limit: int) -> bool:
     return body.count(b"[") + body.count(b"{") > limit and depth(body) > limit
 
 
+def has_many_containers(body: bytes, limit: int) -> bool:
+    """Whether a decoder would make more arrays and objects than `limit`; each takes many times its text in memory."""
+    if body.count(b"[") + body.count(b"{") <= limit and body.count(b"]") + body.count(b"}") <= limit:
+        return False
+    brackets = _brackets(body)
+    return max(brackets.count(b"[") + brackets.count(b"{"), brackets.count(b"]") + brackets.count(b"}")) > limit
+
+
 def has_negative_zero(body: bytes) -> bool:
     """Whether the integer -0 occurs as a number: a decoder yields 0 for it, so it cannot be kept as it was sent."""
     # Dates make "-0" common and strings that end a word with it possible; only the rest pays for the careful look.

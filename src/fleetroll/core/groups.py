@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -77,8 +77,7 @@ def circular() -> Fault:
 
 def check(group: Group, groups: Mapping[int, Group]) -> None:
     """Raises Fault invalid for a group with an impossible criterion, or one that does not fit into the tree."""
-    if len(group.criteria) > limits.MAX_PREDICATES:
-        raise invalid("too_many", f"criteria must have at most {limits.MAX_PREDICATES} entries.", "criteria")
+    require_few([criterion.value for criterion in group.criteria])
     _filter_of(group)
     if group.parent_id is not None:
         lineage(group, groups)
@@ -86,6 +85,19 @@ def check(group: Group, groups: Mapping[int, Group]) -> None:
         changed = {**groups, group.id: group}
         for other in groups:
             lineage(changed[other], changed)
+
+
+def require_few(values: Sequence[str]) -> None:
+    """Raises Fault invalid for more criteria than a filter may have parts, or longer ones than it may be.
+
+    Asked before any of them is read: a predicate or a pattern takes milliseconds.
+    """
+    if len(values) > limits.MAX_PREDICATES:
+        raise invalid("too_many", f"criteria must have at most {limits.MAX_PREDICATES} entries.", "criteria")
+    if sum(map(len, values)) > limits.MAX_FILTER:
+        message = f"criteria must have values of at most {limits.MAX_FILTER} characters together."
+        raise invalid("invalid_text", message, "criteria")
+    bracketed.require_few_patterns(values)
 
 
 def criterion(field: str, word: str, value: str) -> Criterion:

@@ -16,6 +16,7 @@ MAX_HEADERS = 100
 MAX_TARGET = 8 << 10
 MAX_QUERY_PARAMETERS = 64
 MAX_JSON_DEPTH = 32
+MAX_CONTAINERS = 1 << 17  # of a body; a device's four documents, each of its full size, can have as many
 HEADER_DEADLINE = 10.0
 BODY_STALL_DEADLINE = 30.0
 BODY_MINIMUM_RATE = 1024

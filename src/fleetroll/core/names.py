@@ -25,7 +25,8 @@ _OWN_ZONE = "localtime"  # what some machines call their own zone
 _JOINERS = str.maketrans("", "", "\u200d\u200c")
 _PLAIN_MARKS = frozenset(" '_-.,")
 _MULTILINE = str.maketrans("", "", "\n\r\t\u200d\u200c")
-_LONGEST_SPELLING = 4 * limits.MAX_IDENT  # no character is decomposed into more than four
+LONGEST_SPELLING = 4 * limits.MAX_IDENT
+"""What may have to be composed: no character of an identifier or a name, folded or not, is made of more than four."""
 DOTS = frozenset({".", ".."})
 """Names that nothing in a path may have: every URL library removes them."""
 ROOT = "default"
@@ -50,7 +51,7 @@ def identity_key(value: str) -> str:
 
     A text that can be no spelling of an identifier stays as it is: composing takes the square of its length.
     """
-    is_plain = value.isascii() or len(value) > _LONGEST_SPELLING
+    is_plain = value.isascii() or len(value) > LONGEST_SPELLING
     return value if is_plain else unicodedata.normalize("NFC", value)
 
 
@@ -65,8 +66,9 @@ def line(value: str, field: str, longest: int = limits.MAX_NAME) -> str:
 
 def is_plain_name(value: str) -> bool:
     """Whether Blynk's apps can show this name: letters, digits, blanks and a few marks, but not blanks alone."""
-    plain = all(letter.isalnum() or letter in _PLAIN_MARKS for letter in value)
-    return plain and len(value) <= limits.MAX_PLAIN_NAME and bool(value.strip())
+    if len(value) > limits.MAX_PLAIN_NAME or not value.strip():
+        return False
+    return all(letter.isalnum() or letter in _PLAIN_MARKS for letter in value)
 
 
 def label(value: str, field: str, longest: int = limits.MAX_NAME) -> str:

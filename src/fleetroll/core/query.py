@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from fleetroll.core import jsonpath, times
+from fleetroll.core import jsonpath, names, times
 from fleetroll.core.faults import Fault, invalid
 
 T = TypeVar("T")
@@ -357,10 +357,13 @@ def fits(pattern: Pattern, text: str) -> bool:
 def fold(text: str) -> str:
     """The product's one case fold, also of every stored column that is searched without case.
 
-    Folding may decompose (U+01F0), so the result is composed again: equal text in, equal text out.
+    Folding may decompose (U+01F0), so the result is composed again: equal text in, equal text out. A text that no such
+    column can hold is not composed, as that takes the square of its length.
     """
     if text.isascii():
         return text.lower()
+    if len(text) > names.LONGEST_SPELLING:
+        return text.casefold()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 

@@ -5,6 +5,7 @@ The dialect is the part of XQuery's and POSIX's on which they agree: literals, `
 one, state by state as texts need them; there is no backtracking, so there is nothing to blow up.
 """
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
@@ -58,14 +59,25 @@ class Matcher:
         self._fold = ignore_case
         self._program = program = _Program(pattern, literal=literal, fold=ignore_case, across_lines=across_lines)
         self._bits = {node: 1 << index for index, node in enumerate(program.tests)}
+        self._nodes_of: dict[Test, int] = {}  # the bits of all nodes that ask the same, which is asked once
+        for node, test in program.tests.items():
+            self._nodes_of[test] = self._nodes_of.get(test, 0) | self._bits[node]
         self._match = 1 << len(self._bits)
         self._match_at_end = self._match << 1
-        self._start = self._reached(program.first, at_begin=True)
-        self._again = self._reached(program.first)
         nodes = list(program.tests)
         self._tables = [_Follow(self, nodes[start : start + 4]) for start in range(0, len(nodes), 4)]
         self._masks: dict[str, int] = {}
         self._moves: dict[tuple[int, str], int] = {}
+
+    # Found when a text is first searched, as a pattern is also read to be checked: on the event loop, unlike a search.
+
+    @functools.cached_property
+    def _start(self) -> int:
+        return self._reached(self._program.first, at_begin=True)
+
+    @functools.cached_property
+    def _again(self) -> int:
+        return self._reached(self._program.first)
 
     def search(self, text: str) -> bool:
         if self._fold:
@@ -96,8 +108,8 @@ class Matcher:
         if mask is None:
             if len(self._masks) > _MAX_STATES:
                 self._masks.clear()
-            tests = self._program.tests.items()
-            mask = self._masks[character] = sum(self._bits[node] for node, test in tests if test(character))
+            asked = self._nodes_of.items()
+            mask = self._masks[character] = sum(nodes for test, nodes in asked if test(character))
         return mask
 
     def after(self, node: int) -> int:
@@ -171,6 +183,7 @@ class _Program:
         self._text = pattern
         self._position = 0
         self._depth = 0
+        self._classes: dict[int, tuple[Test, int]] = {}  # by where each begins, with where it ends
         self._fold = fold
         self._stop = "" if across_lines else "\n"
         if literal:
@@ -307,7 +320,7 @@ class _Program:
         if character == ".":
             return self._single(self._stop.__ne__)
         if character == "[":
-            return self._single(self._class())
+            return self._single(self._class_here())
         if character == "\\":
             return self._single(self._escape())
         if character in _SPECIAL:
@@ -323,6 +336,14 @@ class _Program:
         if character not in _SPECIAL and character != "-":
             raise Refused("has an escape that is not supported")
         return self._exactly(character)
+
+    def _class_here(self) -> Test:
+        """The class at this position: the same one for all copies of a part that repeats, however many there are."""
+        begins = self._position
+        if begins not in self._classes:
+            self._classes[begins] = self._class(), self._position
+        test, self._position = self._classes[begins]
+        return test
 
     def _class(self) -> Test:
         negated = self._peek() == "^"

@@ -109,6 +109,8 @@ def checked_json(body: bytes) -> Any:
     A decoder with a shape skips the members that the shape does not name, and would let bad UTF-8 and endless numbers
     in them pass. So one without a shape goes first, and the verdict on a text is the same on every route.
     """
+    if documents.has_many_containers(body, limits.MAX_CONTAINERS):
+        raise invalid("invalid_json", f"The JSON has more than {limits.MAX_CONTAINERS} arrays and objects.")
     if documents.depth_exceeds(body, limits.MAX_JSON_DEPTH):
         raise invalid("invalid_json", f"The JSON is nested deeper than {limits.MAX_JSON_DEPTH} levels.")
     if documents.has_negative_zero(body):

@@ -15,6 +15,7 @@ from fleetroll.wire.bodies import ClientGone, Receive, convert, decode
 from fleetroll.wire.dialect import Lines
 
 _ROWS_AT_A_TIME = 32
+_PIECE = 32 << 10  # bytes that are split into rows at a time: each may be a line end, and as many may have arrived
 _MARK = b"\xef\xbb\xbf"  # the byte order mark with which some programs begin a file in UTF-8
 
 
@@ -43,13 +44,21 @@ async def rows(
         if message["type"] == "http.disconnect":
             raise ClientGone
         more = message.get("more_body", False)
-        found = reader.feed(message.get("body", b""), last=not more)
+        pieces = _pieces(message.get("body", b""))
         del coming, message  # or the body's last part would be kept beside its rest
-        while some := list(itertools.islice(found, _ROWS_AT_A_TIME)):
-            yield some
-            await asyncio.sleep(0)
+        while pieces:
+            piece = pieces.pop(0)
+            found = reader.feed(piece, last=not (pieces or more), waits=not pieces)
+            while some := list(itertools.islice(found, _ROWS_AT_A_TIME)):
+                yield some
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # it may have been all blank lines
         if not more:
             return
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    return [data[start : start + _PIECE] for start in range(0, len(data), _PIECE)] or [data]
 
 
 class _Ndjson:
@@ -61,7 +70,7 @@ class _Ndjson:
         self.rest = b""
         self._line = 0
 
-    def feed(self, data: bytes, *, last: bool) -> Iterator[Any]:
+    def feed(self, data: bytes, *, last: bool, waits: bool) -> Iterator[Any]:
         *complete, self.rest = (self.rest + data).split(b"\n")
         if last:
             complete.append(self.rest)
@@ -98,9 +107,9 @@ class _Csv:
         self._line = 0
         self._columns: list[str] | None = None
 
-    def feed(self, data: bytes, *, last: bool) -> Iterator[Any]:
+    def feed(self, data: bytes, *, last: bool, waits: bool) -> Iterator[Any]:
         data = self.rest + data
-        for record in self._records(data.removesuffix(b"\n") if last else data, last=last):
+        for record in self._records(data.removesuffix(b"\n") if last else data, last=last, waits=waits):
             begins = self._line + 1
             self._line += 1 + record.count(b"\n")
             if not record.strip():
@@ -110,8 +119,11 @@ class _Csv:
             else:
                 yield self._row(begins, record)
 
-    def _records(self, data: bytes, *, last: bool) -> list[bytes]:
-        """Complete records. A record is complete at a line end that is in no quoted cell."""
+    def _records(self, data: bytes, *, last: bool, waits: bool) -> list[bytes]:
+        """Complete records. A record is complete at a line end that is in no quoted cell.
+
+        One that is too long ends the import only where it `waits`: what has arrived may have its end.
+        """
         found, start, begins = [], 0, self._searched
         end = data.find(b"\n", begins)
         while end >= 0:
@@ -125,7 +137,7 @@ class _Csv:
         if last and self.rest:
             found.append(self.rest)
             self.rest = b""
-        if len(self.rest) > limits.MAX_IMPORT_LINE:
+        if waits and len(self.rest) > limits.MAX_IMPORT_LINE:
             begins = self._line + sum(record.count(b"\n") + 1 for record in found) + 1
             raise _spanning(_line_too_long(begins), begins, begins + self.rest.count(b"\n"))
         return found

@@ -169,6 +169,14 @@ def test_a_regular_expression_or_a_mail_in_an_event_is_a_text_like_any_other(app
     assert device(app, "S1")["last_seen_release"]["version"] == "[[2.0]"
 
 
+@pytest.mark.parametrize("tag", [4, 5, 30])
+def test_a_number_of_any_length_in_an_event_is_not_computed(app: App, tag: int) -> None:
+    # A request of decimal numbers with thousands of digits each took 100 ms.
+    uncomputable = cbor2.CBORTag(tag, "x")
+    chunk(app, "S1", framed(message(EVENT | {5: uncomputable, 9: "1.0.7"})))
+    assert device(app, "S1")["last_seen_release"]["version"] == "1.0.7"
+
+
 def test_chunks_are_shown_as_they_came_and_whether_more_is_to_come(app: App) -> None:
     before = app.request("POST", f"{P}/devices", {"device_serial": "S1", "hardware_version": "evt"})
     assert before.status == 200

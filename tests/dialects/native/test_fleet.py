@@ -366,6 +366,39 @@ def test_the_name_of_an_unknown_column_is_shown_briefly_and_in_quotes(app: App) 
         assert (refused["field"], refused["detail"].startswith(f'Unknown column "{shown}";')) == (shown, True)
 
 
+@pytest.mark.parametrize("media_type", ["text/csv", "application/x-ndjson"])
+def test_others_have_their_turn_while_lines_without_a_row_are_read(app: App, media_type: str) -> None:
+    lines = b"\n" * (256 << 10)  # as many as the server reads at once took a tenth of a second
+
+    async def turns() -> int:
+        headers = {"content-type": media_type}
+        importing = asyncio.ensure_future(app.call("POST", "/v1/devices:import", raw=lines, headers=headers))
+        count = 0
+        while not importing.done():
+            await asyncio.sleep(0)
+            count += 1
+        return count
+
+    assert app.run(turns()) > 8
+
+
+def test_a_header_of_many_columns_takes_no_longer_than_its_length(app: App) -> None:
+    # One of 45,000 columns, each looked for among all others, stopped the server for seconds.
+    few, many = (seconds_to_load(app, count) for count in (5_000, 40_000))
+    assert many < 24 * few
+
+
+def seconds_to_load(app: App, columns: int) -> float:
+    """The processor time that a CSV with a header of so many columns takes, at best."""
+    header = ",".join(f"metadata.{number}" for number in range(columns))
+    taken = []
+    for _ in range(3):
+        began = time.thread_time()
+        assert load_csv(app, header).json()["code"] == "column_required"
+        taken.append(time.thread_time() - began)
+    return min(taken)
+
+
 @pytest.mark.parametrize(
     ("header", "code", "field"),
     [

@@ -58,8 +58,6 @@ def parse(text: str) -> Predicate:
         raise refused(f"is longer than {limits.MAX_FILTER} characters")
     parser = _Parser(text)
     predicate = parser.whole()
-    if parser.size > limits.MAX_PREDICATES:
-        raise refused(f"has more than {limits.MAX_PREDICATES} predicates")
     if parser.descends and parser.longest > _MAX_STEPS_BESIDE_DESCENT:
         raise refused(f"has ** and a path of more than {_MAX_STEPS_BESIDE_DESCENT} steps")
     return predicate
@@ -71,7 +69,7 @@ def parsed(text: str) -> Predicate:
 
     `parse` has bounded what it was written from; it may be longer than that, and has more parentheses.
     """
-    return _Parser(text, deepest=len(text)).whole()
+    return _Parser(text, deepest=len(text), most=len(text)).whole()
 
 
 def parse_path(text: str) -> tuple[str | int, ...] | None:
@@ -93,15 +91,16 @@ def parse_path(text: str) -> tuple[str | int, ...] | None:
 class _Parser:
     """Recursive descent over the tokens, one function per rule of the grammar."""
 
-    def __init__(self, text: str, deepest: int = limits.MAX_FILTER_DEPTH) -> None:
+    def __init__(self, text: str, deepest: int = limits.MAX_FILTER_DEPTH, most: int = limits.MAX_PREDICATES) -> None:
         self._tokens = list(tokens(text))
         self._next = 0
         self._depth = 0
         self._deepest = deepest
+        self._most = most
         self._roots = ("$",)
         self._operators = 0
         self._strict = False
-        self.size = 0
+        self._size = 0
         self.longest = 0
         self.descends = False
 
@@ -135,7 +134,9 @@ class _Parser:
         if self._encloses_predicate():
             self._next += 1
             return self._parenthesized()
-        self.size += 1
+        self._size += 1
+        if self._size > self._most:  # asked before the next one is read, as its pattern may take a millisecond
+            raise refused(f"has more than {self._most} predicates")
         if self._accept("!"):
             if not (self._encloses_predicate() or self._next_is("exists")):
                 raise self._unexpected("write a predicate in parentheses, or exists, after !")

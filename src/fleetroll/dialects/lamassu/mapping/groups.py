@@ -54,6 +54,7 @@ def _group_change(body: shapes.GroupInput) -> dict[str, Any]:
     if body.description:
         change["description"] = names.paragraph(body.description, "description")
     if body.criteria:
+        core_groups.require_few([criterion.value for criterion in body.criteria])
         change["criteria"] = tuple(_criterion(index, criterion) for index, criterion in enumerate(body.criteria))
     return change
 

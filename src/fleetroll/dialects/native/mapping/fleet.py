@@ -20,6 +20,7 @@ from fleetroll.wire.bodies import checked_json
 from fleetroll.wire.request import Request
 
 _OTHER_SEPARATORS = frozenset(";\t")
+_MEMBER = "metadata."  # what the column of a member begins with
 
 
 def exported(record: model.Device, request: Request) -> Device:
@@ -80,9 +81,9 @@ def check_columns(columns: list[str]) -> None:
     """Raises Fault invalid for a CSV header that no row below it could satisfy, or that says one thing twice."""
     if len(columns) == 1 and not _OTHER_SEPARATORS.isdisjoint(columns[0]):
         raise invalid("invalid_csv", "The cells of a CSV must be separated by commas, not by semicolons or tabs.")
-    members = [column for column in columns if column.startswith("metadata.")]
+    members = [column for column in columns if column.startswith(_MEMBER)]
     for column in columns:
-        if column not in COLUMNS and column not in members:
+        if column not in COLUMNS and not column.startswith(_MEMBER):
             shown, known = brief(column), ", ".join(COLUMNS)
             message = (
                 f'Unknown column "{shown}"; known columns are {known}, and metadata.NAME for a member of metadata.'
@@ -98,8 +99,8 @@ def uncells(record: dict[str, str]) -> dict[str, Any]:
     """A CSV record as the object it stands for. An empty cell says nothing; `metadata.x` is one text in metadata."""
     members: dict[str, Any] = {}
     for column, cell in record.items():
-        if column.startswith("metadata.") and cell:
-            members.setdefault("metadata_members", {})[column.removeprefix("metadata.")] = cell
+        if column.startswith(_MEMBER) and cell:
+            members.setdefault("metadata_members", {})[column.removeprefix(_MEMBER)] = cell
         elif cell:
             members[column] = _uncell(column, cell)
     return members

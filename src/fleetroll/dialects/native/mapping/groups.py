@@ -56,4 +56,5 @@ def change_group(request: Request) -> named.Edit:
 
 
 def _criteria(criteria: list[shapes.Criterion]) -> tuple[model.Criterion, ...]:
+    core_groups.require_few([criterion.value for criterion in criteria])
     return tuple(core_groups.criterion(criterion.field, criterion.operator, criterion.value) for criterion in criteria)
