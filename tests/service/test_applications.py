@@ -110,3 +110,21 @@ def test_what_waits_of_all_organizations_is_bounded(app: App) -> None:
     applications.tell(device(app), readings(2))
     show(app, applications, bus, 1)
     assert bus.values == [(broker_org(ROOT), 2)]
+
+
+def test_what_waits_is_shown_after_a_failure_even_if_no_more_comes(app: App) -> None:
+    class Failing(Listening):
+        async def show(self, readings: Sequence[Shown]) -> None:
+            if not self.shown:
+                self.shown += readings
+                raise OSError("the broker is away")
+            await super().show(readings)
+
+    bus = Failing()
+    applications = Applications(app.services.store, bus, app.services.clock)
+    applications.tell(device(app), readings(1))
+    applications.tell(device(app, KID), readings(2))
+    with pytest.raises(OSError, match="away"):
+        app.run(applications.run())
+    show(app, applications, bus, 2)
+    assert bus.values == [(broker_org(ROOT), 1), (broker_org(KID), 2)]
