@@ -104,9 +104,12 @@ def serve(config: Config) -> int:
 
 
 def _leave_no_core() -> None:
-    """A process that dies is not written to disk, whatever the shell allows: the server key would be in the file."""
+    """A process that dies is not written to disk, whatever the shell allows: the server key would be in the file.
+
+    A limit of 0 is none for a program that gathers cores, if the kernel hands them to one; 1 is for both.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (1 if hard else 0, hard))
 
 
 def _allow_open_files() -> None:

@@ -1,10 +1,12 @@
 """Readings that wait to be shown on the broker: in bounded memory, and some of each organization in turn."""
 
 import asyncio
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgpack
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -110,3 +112,31 @@ def test_what_waits_of_all_organizations_is_bounded(app: App) -> None:
     applications.tell(device(app), readings(2))
     show(app, applications, bus, 1)
     assert bus.values == [(broker_org(ROOT), 2)]
+
+
+def test_what_waits_holds_no_documents(app: App) -> None:
+    """These may be of 64 KiB each, in thousands of requests."""
+    applications = Applications(app.services.store, Listening(), app.services.clock)
+    metadata = msgspec.Raw(b'{"large":true}')
+    held = sys.getrefcount(metadata)
+    applications.tell(structs.replace(device(app), metadata=metadata), readings(1))
+    assert applications._waiting
+    assert sys.getrefcount(metadata) == held
+
+
+def test_what_waits_is_shown_after_a_failure_even_if_no_more_comes(app: App) -> None:
+    class Failing(Listening):
+        async def show(self, readings: Sequence[Shown]) -> None:
+            if not self.shown:
+                self.shown += readings
+                raise OSError("the broker is away")
+            await super().show(readings)
+
+    bus = Failing()
+    applications = Applications(app.services.store, bus, app.services.clock)
+    applications.tell(device(app), readings(1))
+    applications.tell(device(app, KID), readings(2))
+    with pytest.raises(OSError, match="away"):
+        app.run(applications.run())
+    show(app, applications, bus, 2)
+    assert bus.values == [(broker_org(ROOT), 1), (broker_org(KID), 2)]

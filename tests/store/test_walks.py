@@ -17,6 +17,7 @@ from fleetroll.core.model import Device, NewDevice
 from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Page, Pattern, Search, Sort
 from fleetroll.store import postgres
 from fleetroll.store.port import Store
+from fleetroll.store.statements import SQL
 from tests.support.stores import ENGINES, NOW, changed, device, document, organization
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +97,11 @@ async def test_a_walk_goes_on_over_changes(store: Store, org: int) -> None:
 
 # --- what takes long -------------------------------------------------------------------------------------------------
 
+# To be done before one is told how far a stride goes, the more devices it passes.
+TOIL = """AND (
+    WITH RECURSIVE toil(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM toil WHERE n < :passed * 20000)
+    SELECT count(*) FROM toil) > 0"""
+
 
 def laborious(tests: int) -> Filter:
     """What nothing meets, and what each device has to be asked many times."""
@@ -147,6 +153,18 @@ async def test_a_walk_ends_at_a_device_that_alone_takes_too_long(
             await walk()
     assert refused.value.code == "query_too_costly"
     assert met == [f"d-{number}" for number in range(30)]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+async def test_a_walk_goes_on_where_passing_devices_takes_long(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does on a disk that has none of them in its cache, while an index finds at once what is asked for."""
+    monkeypatch.setitem(SQL, "device_ahead", SQL["device_ahead"].replace("ORDER BY", f"{TOIL} ORDER BY"))
+    async with limited(engine, 0.5, tmp_path, monkeypatch) as (store, fill):
+        await fill([motley(number) for number in range(MANY)])
+        portions = await walked(store, 1, Comparison("ident", Operator.EQ, "d-249"))
+    assert [one.ident for found in portions for one in found] == ["d-249"]
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])

@@ -27,7 +27,8 @@ class Applications:
         self._bus = bus
         self._clock = clock
         self._followed: ReadCache[int, bool] = ReadCache(store, limits.MAX_REMEMBERED)
-        self._waiting: dict[int, deque[tuple[Device, Reading]]] = {}
+        # With the device's public id, not the device: its documents would take far more room than all that waits.
+        self._waiting: dict[int, deque[tuple[str, Reading]]] = {}
         self._count = 0
         self._changed = asyncio.Event()
 
@@ -36,8 +37,8 @@ class Applications:
         if not self._bus.is_up or self._followed.get(device.org) is False or self._count >= limits.ALL_SHOWN_READINGS:
             return
         waiting = self._waiting.setdefault(device.org, deque(maxlen=limits.SHOWN_READINGS))
-        before = len(waiting)
-        waiting.extend((device, one) for one in readings)
+        before, public_id = len(waiting), device_hex(device.created_at, device.id)
+        waiting.extend((public_id, one) for one in readings)
         self._count += len(waiting) - before
         self._changed.set()
 
@@ -49,17 +50,17 @@ class Applications:
         """Show what waits, until cancelled; some of each organization in turn, so that a flood holds up no other."""
         while True:
             await self._changed.wait()
-            self._changed.clear()
             while self._waiting:
                 for org in list(self._waiting):
                     await self._show_some(org)
+            self._changed.clear()  # not before: what waits when this fails is shown by the next run
 
     async def _show_some(self, org: int) -> None:
         some = self._take(org)
         if await self._is_followed(org):
-            await self._bus.show([_shown(device, reading) for device, reading in some])
+            await self._bus.show([_shown(org, public_id, reading) for public_id, reading in some])
 
-    def _take(self, org: int) -> list[tuple[Device, Reading]]:
+    def _take(self, org: int) -> list[tuple[str, Reading]]:
         waiting = self._waiting[org]
         some = [waiting.popleft() for _ in range(min(len(waiting), limits.LIVE_BATCH))]
         self._count -= len(some)
@@ -77,8 +78,7 @@ class Applications:
         return any(policy.allows(one.role, one.scopes, Action.DEVICES_READ) for one in groups)
 
 
-def _shown(device: Device, reading: Reading) -> Shown:
+def _shown(org: int, public_id: str, reading: Reading) -> Shown:
     """As the device's own SDK would have published it."""
     body = shown(Content(reading.value, reading.at), reading.at)
-    public_id = device_hex(device.created_at, device.id)
-    return Shown(broker_org(device.org), DEFAULT_ENVIRONMENT, public_id, reading.metric, body)
+    return Shown(broker_org(org), DEFAULT_ENVIRONMENT, public_id, reading.metric, body)

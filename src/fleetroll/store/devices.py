@@ -179,9 +179,10 @@ class Devices:
         stride, most, after = Stride(), FIRST, 0
         until: int | None = 0  # where the stride ends; None is the end of all
         while True:
-            if until is not None and after >= until:
-                until = await self._ahead(org, after, stride.next(most))
             try:
+                if until is not None and after >= until:
+                    until, seconds = await self._ahead(org, after, stride.next(most))
+                    stride.took(seconds, 0)
                 found, seconds = await self._stretch(org, filter, after, until, most)
             except Fault as fault:
                 if fault.code != TOO_COSTLY or not stride.shorten():
@@ -199,11 +200,14 @@ class Devices:
             if found:
                 most = min(fitting(found), GROWTH * most)
 
-    async def _ahead(self, org: int, after: int, devices: int) -> int | None:
-        """Up to which number there are so many devices beyond `after`; None where there are fewer."""
+    async def _ahead(self, org: int, after: int, devices: int) -> tuple[int | None, float]:
+        """Up to which number there are so many devices beyond `after`, and what it took to pass them.
+
+        The number is None where there are fewer.
+        """
         values = {"org": org, "after": after, "passed": devices - 1}
-        row = await self._connection.one(SQL["device_ahead"], values)
-        return int(row[0]) if row else None
+        found, seconds = await self._connection.timed(SQL["device_ahead"], values)
+        return (int(found[0][0]) if found else None), seconds
 
     async def _stretch(
         self, org: int, filter: Filter | None, after: int, until: int | None, most: int

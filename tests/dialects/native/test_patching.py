@@ -4,9 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec import structs
 
 from fleetroll.core import limits
+from fleetroll.core.names import ABOVE_ROOT, ROOT
+from fleetroll.store.port import Records
 from tests.support.app import App, Response, running
 
 MERGE = {"content-type": "application/merge-patch+json"}
@@ -165,3 +169,31 @@ def test_any_other_media_type_is_refused(app: App, media_type: str) -> None:
 def test_a_patch_of_a_missing_device_is_not_found(app: App) -> None:
     missing = app.request("PATCH", "/v1/devices/none", {"name": "n"}, headers=MERGE)
     assert (missing.status, missing.json()["code"]) == (404, "device_not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"name": "new"}, 200),
+        ([{"op": "add", "path": "/name", "value": "new"}], 200),
+        ({"metadata": {"b": None}}, 200),
+        ({"metadata": {"z": 1}}, 400),
+        ([{"op": "copy", "from": "/metadata", "path": "/config"}], 400),
+    ],
+)
+def test_a_document_from_before_a_bound_stays_until_a_patch_changes_it(app: App, body: Any, status: int) -> None:
+    deep = msgspec.Raw(b'{"b":' + (limits.MAX_JSON_DEPTH - 1) * b"[" + (limits.MAX_JSON_DEPTH - 1) * b"]" + b"}")
+
+    async def keep(records: Records) -> None:
+        root = await records.organizations.child(ABOVE_ROOT, ROOT)
+        assert root is not None
+        was = await records.devices.get(root.id, "d")
+        assert was is not None
+        await records.devices.replace(was, structs.replace(was, metadata=deep, revision=was.revision + 1))
+
+    app.runner.run(app.services.store.write(keep))
+    before = app.request("GET", "/v1/devices/d").json()
+    assert patch(app, body).status == status
+    after = app.request("GET", "/v1/devices/d").json()
+    assert (after == before) == (status == 400)
+    assert after["metadata"] == ({} if body == {"metadata": {"b": None}} else before["metadata"])

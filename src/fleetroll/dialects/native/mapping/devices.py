@@ -25,6 +25,7 @@ from fleetroll.wire.request import Request
 
 READ_ONLY = (frozenset(shapes.COLUMNS) - frozenset(model.NewDevice.__struct_fields__)) | {"dms"}
 """What nobody may change of an existing device; its DMS is from then on what enrolment says."""
+_CHANGEABLE = frozenset(model.CHANGEABLE)
 
 
 def device(record: model.Device) -> shapes.Device:
@@ -149,8 +150,12 @@ def _edit(request: Request, apply: Callable[[dict[str, Any]], Any]) -> devices.E
                 raise invalid("read_only", f"{name} cannot be changed.", name)
         if "ident" not in after:
             raise invalid("read_only", "ident cannot be removed.", "ident")
-        # What a patch removed falls back to its default, as what a PUT leaves out does.
-        return replacement(convert(after, shapes.DeviceInput))
+        # What a patch does not touch stays as it is, even if it is from before a bound. What a patch removed falls back
+        # to its default, as what a PUT leaves out does.
+        kept = {name for name, value in after.items() if value is before.get(name, UNSET)}
+        given = {name: value for name, value in after.items() if name not in kept}
+        whole = replacement(convert(given, shapes.DeviceInput))
+        return structs.replace(whole, **dict.fromkeys(kept & _CHANGEABLE, UNSET))
 
     return devices.Edit(request.path["ident"], edit, request.guard)
 
