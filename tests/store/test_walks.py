@@ -131,9 +131,9 @@ async def test_a_walk_ends_that_takes_many_times_as_long_as_a_statement_may(
     async with limited(engine, 0.5, tmp_path, monkeypatch) as (store, fill):
         await fill([device(f"d-{number}", metadata=LARGE) for number in range(80)])
         with pytest.raises(Fault) as refused:
-            await store.bulk.devices.page(1, laborious(4), Sort(), Page(80))
+            await store.bulk.devices.page(1, laborious(20), Sort(), Page(80))
         assert refused.value.kind is Kind.UNAVAILABLE
-        portions = await walked(store, 1, laborious(4))
+        portions = await walked(store, 1, laborious(20))
         assert [one.ident for found in portions for one in found] == [f"d-{number}" for number in range(80)]
 
 
@@ -146,7 +146,7 @@ async def test_a_walk_ends_at_a_device_that_alone_takes_too_long(
         await fill([device(f"d-{number}", metadata=HUGE if number == 30 else EMPTY) for number in range(60)])
 
         async def walk() -> None:
-            async for found in store.bulk.devices.walk(1, laborious(30), lambda _: 1_000):
+            async for found in store.bulk.devices.walk(1, laborious(60), lambda _: 1_000):
                 met.extend(one.ident for one in found)
 
         with pytest.raises(Fault) as refused:
