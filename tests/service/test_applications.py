@@ -110,3 +110,29 @@ def test_what_waits_of_all_organizations_is_bounded(app: App) -> None:
     applications.tell(device(app), readings(2))
     show(app, applications, bus, 1)
     assert bus.values == [(broker_org(ROOT), 2)]
+
+
+class Failing(Listening):
+    """A broker that fails, once."""
+
+    has_failed = False
+
+    async def show(self, readings: Sequence[Shown]) -> None:
+        if not self.has_failed:
+            self.has_failed = True
+            raise RuntimeError("what is this?")
+        await super().show(readings)
+
+
+def test_what_waits_is_shown_after_a_failure_though_so_much_waits_that_nothing_is_added(app: App) -> None:
+    bus = Failing()
+    applications = Applications(app.services.store, bus, app.services.clock)
+    applications.tell(device(app), readings(1))
+    for org in UNKNOWN:
+        applications.tell(device(app, org), readings(*range(limits.SHOWN_READINGS)))
+    with pytest.raises(RuntimeError):
+        app.run(applications.run())
+    show(app, applications, bus, 0)
+    applications.tell(device(app), readings(2))
+    show(app, applications, bus, 1)
+    assert bus.values == [(broker_org(ROOT), 2)]
