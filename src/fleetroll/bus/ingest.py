@@ -42,7 +42,7 @@ _SILENT_SECONDS = 4.0  # after which a request was lost: a server of a cluster t
 _OPENED_AT_ONCE = 64
 _TIDY_SECONDS = 600.0  # within which what is stored is removed if it is little; much of it goes at the next look
 _TIDIED_AT_ONCE = 64
-_DRAINED_SECONDS = 5.0  # within which what was published before a credential ended is in the stream
+_DRAINED_SECONDS = 5.0  # of no new message, after which all that was published before a credential ended is there
 _OLD = limits.BUS_INGEST_AGE * SECOND
 
 
@@ -51,6 +51,7 @@ class _Watch:
 
     def __init__(self, now: float) -> None:
         self.heard = 0
+        self.last = 0  # sequence number
         self.tidied_at = now
         self.silent_since: float | None = None
         self.drained_since: float | None = None
@@ -291,7 +292,7 @@ class Ingest:
     def _watch(self, found: Mapping[str, Held], now: float) -> None:
         """Begin anew where something waits on the broker, and nothing that was asked for comes."""
         for intake, held, watch in self._seen(found):
-            if intake.arrived or held.state.last_seq <= intake.read:
+            if intake.arrived or not held.state.messages or held.state.last_seq <= intake.read:
                 watch.silent_since = None
             elif watch.silent_since is None or intake.heard != watch.heard:
                 watch.silent_since = now
@@ -317,10 +318,11 @@ class Ingest:
             is_drained = intake.is_at_end and (not held.state.messages or intake.stored >= held.state.last_seq)
             if self._platform.is_wanted(intake.stream) or not is_drained:
                 watch.drained_since = None
-            elif watch.drained_since is None:
+            elif watch.drained_since is None or held.state.last_seq != watch.last:
                 watch.drained_since = now
             elif now - watch.drained_since > _DRAINED_SECONDS and await self._platform.drop(intake.stream):
                 await self._registry.forget_streams([self._let_go(intake)])
+            watch.last = held.state.last_seq
 
     def _seen(self, found: Mapping[str, Held]) -> Iterable[tuple[Intake, Held, _Watch]]:
         """Streams that are read, with what was found of them."""

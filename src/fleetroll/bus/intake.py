@@ -113,6 +113,8 @@ class Intake:
         if self.has_standing and headers.get("Status") == "409":
             self.pending = max(1, self.pending)  # the next message is too large for it
         if unsent := int(headers[_UNSENT]):
+            if headers.get("Status") == "408":  # it has waited in vain: what was pending was removed
+                self.pending = 0
             self._lower(unsent, int(headers.get(_UNSENT_BYTES, 0)))
 
     def _lower(self, count: int, size: int) -> None:
