@@ -18,6 +18,7 @@ from nats.aio.client import Client
 
 from fleetroll.bus import ingest, links, platform_streams, streams
 from fleetroll.bus.broker import Broker
+from fleetroll.bus.intake import Intake
 from fleetroll.bus.permissions import COMMANDS, INGEST, Authority, ingest_stream
 from fleetroll.bus.port import Batch, DeviceAccount, Message
 from fleetroll.core import limits
@@ -456,6 +457,48 @@ def test_a_consumer_that_is_gone_is_made_again(tmp_path: Path) -> None:
             await device.close()
 
     run(story())
+
+
+def test_what_was_stored_since_a_look_began_is_not_taken_for_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A look may take long, as it makes what is missing; meanwhile a consumer may go."""
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.1)
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            assert served._ingest is not None
+            device = await device_of(served, registry, LOUD)
+            await device.jetstream().publish(subject(LOUD), b"before")
+            await registry.until(lambda: registry.messages)
+            platform, intake = served._ingest._platform, served._ingest._intakes[ingest_stream(LOUD)]
+            look, found, wait = platform.look, asyncio.Event(), asyncio.Event()
+
+            async def slow() -> dict[str, streams.Held]:
+                there = await look()
+                found.set()
+                await wait.wait()
+                return there
+
+            monkeypatch.setattr(platform, "look", slow)
+            await found.wait()
+            await device.jetstream().publish(subject(LOUD), b"meanwhile")
+            await registry.until(lambda: len(registry.messages) == 2)
+            await streams.request(served._platform, f"CONSUMER.DELETE.{intake.stream}.{intake.consumer}", {})
+            await until(lambda: _is_closed(intake))
+            wait.set()
+            await device.jetstream().publish(subject(LOUD), b"after")
+            await registry.until(lambda: bodies(registry, LOUD) == [b"before", b"meanwhile", b"after"])
+            assert "lost" not in caplog.text
+            await device.close()
+
+    run(story())
+
+
+async def _is_closed(intake: Intake) -> bool:
+    return not intake.is_open
 
 
 def test_a_request_that_was_lost_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 from nats.aio.client import Client
@@ -208,9 +208,10 @@ class Ingest:
     async def _look(self) -> None:
         """Read all streams that there are, from where the store has them, and remove what it does not need any more."""
         met, now = self._met, asyncio.get_running_loop().time()
+        open_before = set(self._open.values())
         found = await self._platform.look()
         await self._follow(found, now)
-        await self._open_closed(found, met)
+        await self._open_closed(found, met, open_before)
         self._watch(found, now)
         await self._tidy(found, now)
         await self._drop_drained(found, now)
@@ -240,8 +241,10 @@ class Ingest:
         intake.close()
         self._look_soon.set()
 
-    async def _open_closed(self, found: Mapping[str, Held], met: int) -> None:
-        closed = [one for one in self._intakes.values() if not one.is_open and one.stream in found]
+    async def _open_closed(self, found: Mapping[str, Held], met: int, open_before: Collection[Intake]) -> None:
+        """All but those that were open before the look: the store may have more of them than was found."""
+        intakes = [one for one in self._intakes.values() if one.stream in found and one not in open_before]
+        closed = [one for one in intakes if not one.is_open]
         if not closed:
             self._opening.end()
             return
