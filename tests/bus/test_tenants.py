@@ -18,7 +18,6 @@ from nats.aio.client import Client
 
 from fleetroll.bus import ingest, links, platform_streams, streams
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.intake import Intake
 from fleetroll.bus.permissions import COMMANDS, INGEST, Authority, ingest_stream
 from fleetroll.bus.port import Batch, DeviceAccount, Message
 from fleetroll.core import limits
@@ -468,7 +467,6 @@ def test_what_was_stored_since_a_look_began_is_not_taken_for_lost(
     async def story() -> None:
         registry = Registry()
         async with broker(tmp_path / "nats", registry) as served:
-            assert served._platform is not None
             assert served._ingest is not None
             device = await device_of(served, registry, LOUD)
             await device.jetstream().publish(subject(LOUD), b"before")
@@ -486,8 +484,7 @@ def test_what_was_stored_since_a_look_began_is_not_taken_for_lost(
             await found.wait()
             await device.jetstream().publish(subject(LOUD), b"meanwhile")
             await registry.until(lambda: len(registry.messages) == 2)
-            await streams.request(served._platform, f"CONSUMER.DELETE.{intake.stream}.{intake.consumer}", {})
-            await until(lambda: _is_closed(intake))
+            served._ingest._close(intake)
             wait.set()
             await device.jetstream().publish(subject(LOUD), b"after")
             await registry.until(lambda: bodies(registry, LOUD) == [b"before", b"meanwhile", b"after"])
@@ -495,10 +492,6 @@ def test_what_was_stored_since_a_look_began_is_not_taken_for_lost(
             await device.close()
 
     run(story())
-
-
-async def _is_closed(intake: Intake) -> bool:
-    return not intake.is_open
 
 
 def test_a_request_that_was_lost_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
