@@ -37,7 +37,7 @@ logger = logging.getLogger("fleetroll.broker")
 _PORTION_SECONDS, _STANDING_SECONDS = 5, 600
 _PAUSE = 0.5
 _LOOK_SECONDS = 5.0
-_SHARE = 5  # the pause after a look is so many times as long, so that looking does not take all the time
+_PAUSE_FACTOR = 5  # the pause after a look is so many times as long, so that looking does not take all the time
 _SILENT_SECONDS = 4.0  # after which a request was lost: a server of a cluster that dies takes requests with it
 _OPENED_AT_ONCE = 64
 _TIDY_SECONDS = 600.0  # within which what is stored is removed if it is little; much of it goes at the next look
@@ -50,8 +50,8 @@ class _Watch:
     """What was seen of a stream at earlier looks, in seconds of the event loop's clock."""
 
     def __init__(self, now: float) -> None:
-        self.heard = 0
-        self.last = 0  # sequence number
+        self.heard = 0  # as the intake has it
+        self.last = 0  # sequence number of the stream's last message
         self.tidied_at = now
         self.silent_since: float | None = None
         self.drained_since: float | None = None
@@ -72,7 +72,7 @@ class Ingest:
         self._arrived, self._room = asyncio.Event(), asyncio.Event()
         self._look_soon = platform.changed
         self._storing = asyncio.Lock()
-        self._met = 0  # how often the broker was away
+        self._met = 0  # how often the broker was met again after it had been away
         self._has_forgotten = False
         self._trouble = Trouble("published messages are waiting on the broker")
         self._look_trouble = Trouble("looking after the broker's streams failed and is retried")
@@ -100,6 +100,8 @@ class Ingest:
     # --- what arrives ------------------------------------------------------------------------------------------------
 
     async def _note(self, message: Msg) -> None:
+        # A message has the reply subject `$JS.ACK.<stream>.<consumer>.…`; the end of a request has none, and comes to
+        # the subject that the request named.
         consumer = message.reply.split(".", 4)[3] if message.reply else message.subject.rpartition(".")[2]
         intake = self._open.get(consumer)
         if intake is None:  # of before it was opened anew
@@ -197,7 +199,7 @@ class Ingest:
                 except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
                     self._look_trouble.report(problem)
                     self._try_again()
-            await asyncio.sleep(min(_PAUSE, _SHARE * (time.monotonic() - began)))
+            await asyncio.sleep(min(_PAUSE, _PAUSE_FACTOR * (time.monotonic() - began)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._look_soon.wait()
@@ -268,7 +270,7 @@ class Ingest:
         if met != self._met:  # what was found is no longer true
             self._look_soon.set()
             return
-        intake.open(consumer, after, held.state.last_seq - max(after, held.state.first_seq - 1))
+        intake.open(consumer, after, max(0, held.state.last_seq - max(after, held.state.first_seq - 1)))
         self._open[consumer] = intake
         self._note_change(intake)
 
