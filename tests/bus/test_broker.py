@@ -27,7 +27,7 @@ from fleetroll.bus import links, streams
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.permissions import COMMANDS, Authority, ingest_stream
 from fleetroll.bus.platform_streams import PlatformStreams
-from fleetroll.bus.port import Account, AppAccount, Batch, Change, DeviceAccount, Message, Minted
+from fleetroll.bus.port import Account, AppAccount, Batch, Change, DeviceAccount, Message, Minted, Shown
 from fleetroll.bus.settings import Files, keep_certificate
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
@@ -206,6 +206,24 @@ def test_what_comes_after_a_broker_has_lost_some_of_a_stream_is_taken(tmp_path: 
                 await registry.until(lambda life=life: len(registry.messages) == 3 * life + 3)
                 await device.close()
         assert [message.body for message in registry.messages] == [b"%d" % number for number in range(6)]
+
+    run(story())
+
+
+def test_whoever_shows_readings_does_not_wait_for_a_broker_that_is_gone(tmp_path: Path) -> None:
+    """The library forgets who waits until it has written, if the connection breaks while it writes something else."""
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            reached, pid = served._reach.client, served._process.pid  # type: ignore[union-attr]
+            os.kill(pid, signal.SIGSTOP)
+            await links.publish_all(reached, [("nowhere", bytes(limits.MAX_BUS_PAYLOAD))] * 4)
+            showing = asyncio.ensure_future(served.show([Shown(ORG, "production", DEVICE, "temperature", b"1")]))
+            await asyncio.wait([showing], timeout=0.2)
+            assert not showing.done()
+            os.kill(pid, signal.SIGKILL)
+            await asyncio.wait_for(showing, PATIENCE)
 
     run(story())
 

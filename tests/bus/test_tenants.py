@@ -220,6 +220,84 @@ async def _are(served: Broker, wanted: set[str]) -> bool:
     return await names(served) == wanted
 
 
+def test_no_stream_is_removed_while_the_broker_still_writes_what_was_published_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a flood, that may take minutes."""
+    monkeypatch.setattr(ingest, "_DRAINED_SECONDS", 0.5)
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.1)
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            minted = await with_device(served, registry, LOUD)
+            registry.want(minted.account, None)
+            await settled(served, registry)
+            for number in range(20):
+                await served._platform.jetstream().publish(f"data.{subject(LOUD)}", b"%d" % number)
+                await asyncio.sleep(0.1)
+            await until(lambda: _are(served, {COMMANDS}))
+            assert bodies(registry, LOUD) == [b"%d" % number for number in range(20)]
+
+    run(story())
+
+
+def test_a_flood_that_the_operator_has_purged_is_waited_for_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_PORTION_SECONDS", 1)
+    monkeypatch.setattr(ingest, "_DRAINED_SECONDS", 0.1)
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            assert served._ingest is not None
+            minted = await with_device(served, registry, LOUD)
+            device = await client(address(served), minted)
+            registry.refusing = True
+            count = 30_000
+            await flood(device, LOUD, count)
+            await until(lambda: _has(served, ingest_stream(LOUD), count))
+            await device.close()
+            await streams.request(served._platform, f"STREAM.PURGE.{ingest_stream(LOUD)}", {})
+            registry.refusing = False
+            registry.want(minted.account, None)
+            await settled(served, registry)
+            await until(lambda: _are(served, {COMMANDS}))
+            assert len(registry.messages) < count
+
+    run(story())
+
+
+def test_a_stream_from_which_unread_messages_were_purged_is_read_on_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.1)
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            device = await device_of(served, registry, LOUD)
+            await device.jetstream().publish(subject(LOUD), b"before")
+            await registry.until(lambda: registry.messages)
+            await device.close()
+            await streams.request(served._platform, f"STREAM.PURGE.{ingest_stream(LOUD)}", {})
+        registry.sequences.clear()  # an older copy of the store
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            assert served._ingest is not None
+            consumers = await until(lambda: streams.consumers(served._platform, ingest_stream(LOUD)))
+            await asyncio.sleep(2)
+            assert await streams.consumers(served._platform, ingest_stream(LOUD)) == consumers
+
+    run(story())
+
+
 def test_streams_that_others_have_made_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest, "_DRAINED_SECONDS", 0.1)
     monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
@@ -375,6 +453,42 @@ def test_a_consumer_that_is_gone_is_made_again(tmp_path: Path) -> None:
                 await streams.request(served._platform, f"CONSUMER.DELETE.{ingest_stream(LOUD)}.{name}", {})
             await device.jetstream().publish(subject(LOUD), b"after")
             await registry.until(lambda: bodies(registry, LOUD) == [b"before", b"after"])
+            await device.close()
+
+    run(story())
+
+
+def test_what_was_stored_since_a_look_began_is_not_taken_for_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A look may take long, as it makes what is missing; meanwhile a consumer may go."""
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.1)
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._ingest is not None
+            device = await device_of(served, registry, LOUD)
+            await device.jetstream().publish(subject(LOUD), b"before")
+            await registry.until(lambda: registry.messages)
+            platform, intake = served._ingest._platform, served._ingest._intakes[ingest_stream(LOUD)]
+            look, found, wait = platform.look, asyncio.Event(), asyncio.Event()
+
+            async def slow() -> dict[str, streams.Held]:
+                there = await look()
+                found.set()
+                await wait.wait()
+                return there
+
+            monkeypatch.setattr(platform, "look", slow)
+            await found.wait()
+            await device.jetstream().publish(subject(LOUD), b"meanwhile")
+            await registry.until(lambda: len(registry.messages) == 2)
+            served._ingest._close(intake)
+            wait.set()
+            await device.jetstream().publish(subject(LOUD), b"after")
+            await registry.until(lambda: bodies(registry, LOUD) == [b"before", b"meanwhile", b"after"])
+            assert "lost" not in caplog.text
             await device.close()
 
     run(story())

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 from nats.aio.client import Client
@@ -37,12 +37,12 @@ logger = logging.getLogger("fleetroll.broker")
 _PORTION_SECONDS, _STANDING_SECONDS = 5, 600
 _PAUSE = 0.5
 _LOOK_SECONDS = 5.0
-_SHARE = 5  # the pause after a look is so many times as long, so that looking does not take all the time
+_PAUSE_FACTOR = 5  # the pause after a look is so many times as long, so that looking does not take all the time
 _SILENT_SECONDS = 4.0  # after which a request was lost: a server of a cluster that dies takes requests with it
 _OPENED_AT_ONCE = 64
 _TIDY_SECONDS = 600.0  # within which what is stored is removed if it is little; much of it goes at the next look
 _TIDIED_AT_ONCE = 64
-_DRAINED_SECONDS = 5.0  # within which what was published before a credential ended is in the stream
+_DRAINED_SECONDS = 5.0  # of no new message, after which all that was published before a credential ended is there
 _OLD = limits.BUS_INGEST_AGE * SECOND
 
 
@@ -50,7 +50,8 @@ class _Watch:
     """What was seen of a stream at earlier looks, in seconds of the event loop's clock."""
 
     def __init__(self, now: float) -> None:
-        self.heard = 0
+        self.heard = 0  # as the intake has it
+        self.last = 0  # sequence number of the stream's last message
         self.tidied_at = now
         self.silent_since: float | None = None
         self.drained_since: float | None = None
@@ -71,7 +72,7 @@ class Ingest:
         self._arrived, self._room = asyncio.Event(), asyncio.Event()
         self._look_soon = platform.changed
         self._storing = asyncio.Lock()
-        self._met = 0  # how often the broker was away
+        self._met = 0  # how often the broker was met again after it had been away
         self._has_forgotten = False
         self._trouble = Trouble("published messages are waiting on the broker")
         self._look_trouble = Trouble("looking after the broker's streams failed and is retried")
@@ -99,6 +100,8 @@ class Ingest:
     # --- what arrives ------------------------------------------------------------------------------------------------
 
     async def _note(self, message: Msg) -> None:
+        # A message has the reply subject `$JS.ACK.<stream>.<consumer>.…`; the end of a request has none, and comes to
+        # the subject that the request named.
         consumer = message.reply.split(".", 4)[3] if message.reply else message.subject.rpartition(".")[2]
         intake = self._open.get(consumer)
         if intake is None:  # of before it was opened anew
@@ -196,7 +199,7 @@ class Ingest:
                 except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
                     self._look_trouble.report(problem)
                     self._try_again()
-            await asyncio.sleep(min(_PAUSE, _SHARE * (time.monotonic() - began)))
+            await asyncio.sleep(min(_PAUSE, _PAUSE_FACTOR * (time.monotonic() - began)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._look_soon.wait()
@@ -207,9 +210,10 @@ class Ingest:
     async def _look(self) -> None:
         """Read all streams that there are, from where the store has them, and remove what it does not need any more."""
         met, now = self._met, asyncio.get_running_loop().time()
+        open_before = set(self._open.values())
         found = await self._platform.look()
         await self._follow(found, now)
-        await self._open_closed(found, met)
+        await self._open_closed(found, met, open_before)
         self._watch(found, now)
         await self._tidy(found, now)
         await self._drop_drained(found, now)
@@ -239,8 +243,10 @@ class Ingest:
         intake.close()
         self._look_soon.set()
 
-    async def _open_closed(self, found: Mapping[str, Held], met: int) -> None:
-        closed = [one for one in self._intakes.values() if not one.is_open and one.stream in found]
+    async def _open_closed(self, found: Mapping[str, Held], met: int, open_before: Collection[Intake]) -> None:
+        """All but those that were open before the look: the store may have more of them than was found."""
+        intakes = [one for one in self._intakes.values() if one.stream in found and one not in open_before]
+        closed = [one for one in intakes if not one.is_open]
         if not closed:
             self._opening.end()
             return
@@ -264,7 +270,7 @@ class Ingest:
         if met != self._met:  # what was found is no longer true
             self._look_soon.set()
             return
-        intake.open(consumer, after, held.state.last_seq - max(after, held.state.first_seq - 1))
+        intake.open(consumer, after, max(0, held.state.last_seq - max(after, held.state.first_seq - 1)))
         self._open[consumer] = intake
         self._note_change(intake)
 
@@ -291,7 +297,7 @@ class Ingest:
     def _watch(self, found: Mapping[str, Held], now: float) -> None:
         """Begin anew where something waits on the broker, and nothing that was asked for comes."""
         for intake, held, watch in self._seen(found):
-            if intake.arrived or held.state.last_seq <= intake.read:
+            if intake.arrived or not held.state.messages or held.state.last_seq <= intake.read:
                 watch.silent_since = None
             elif watch.silent_since is None or intake.heard != watch.heard:
                 watch.silent_since = now
@@ -317,10 +323,11 @@ class Ingest:
             is_drained = intake.is_at_end and (not held.state.messages or intake.stored >= held.state.last_seq)
             if self._platform.is_wanted(intake.stream) or not is_drained:
                 watch.drained_since = None
-            elif watch.drained_since is None:
+            elif watch.drained_since is None or held.state.last_seq != watch.last:
                 watch.drained_since = now
             elif now - watch.drained_since > _DRAINED_SECONDS and await self._platform.drop(intake.stream):
                 await self._registry.forget_streams([self._let_go(intake)])
+            watch.last = held.state.last_seq
 
     def _seen(self, found: Mapping[str, Held]) -> Iterable[tuple[Intake, Held, _Watch]]:
         """Streams that are read, with what was found of them."""

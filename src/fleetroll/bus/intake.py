@@ -32,12 +32,12 @@ class Intake:
         self.consumer = ""  # another one at each opening: what was asked for before is ignored
         self.arrived: deque[Message] = deque()
         self.weight = 0  # of what has arrived
-        self.read = self.stored = 0  # sequence numbers
-        self.pending = 0
+        self.read = self.stored = 0  # sequence numbers of the last message that has arrived, and that is in the store
+        self.pending = 0  # messages that wait on the broker, as it said last
         self.has_standing = False
         self.heard = 0  # how often the broker has sent something
-        self._due = self._due_bytes = 0
-        self._count = 0
+        self._due = self._due_bytes = 0  # what was asked for and is still to come
+        self._count = 0  # messages of the consumer so far
 
     @property
     def is_open(self) -> bool:
@@ -113,6 +113,8 @@ class Intake:
         if self.has_standing and headers.get("Status") == "409":
             self.pending = max(1, self.pending)  # the next message is too large for it
         if unsent := int(headers[_UNSENT]):
+            if headers.get("Status") == "408":  # it has waited in vain: what was pending was removed
+                self.pending = 0
             self._lower(unsent, int(headers.get(_UNSENT_BYTES, 0)))
 
     def _lower(self, count: int, size: int) -> None:

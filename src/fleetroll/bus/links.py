@@ -25,6 +25,8 @@ logger = logging.getLogger("fleetroll.broker")
 # only once.
 _RECONNECT_SECONDS = 0.05
 _PENDING = 64 << 20
+# That a message waits to be written. The library forgets who waits for that, if the connection is lost meanwhile.
+_WRITE_SECONDS = 2.0
 # The broker's ping comes after all that it has for us, which may take longer to read than it waits for the pong. It
 # does not ping a client that pings unasked, well within the shortest silence that it can be told to allow.
 _PING_SECONDS = 0.2
@@ -145,6 +147,7 @@ async def connect(
         ping_interval=_PING_SECONDS,  # type: ignore[arg-type]  # likewise
         max_outstanding_pings=_MOST_UNANSWERED_PINGS,
         pending_size=_PENDING,
+        flush_timeout=_WRITE_SECONDS,
     )
     return client
 
@@ -178,7 +181,8 @@ async def publish_all(client: Client, messages: Iterable[tuple[str, bytes]], *, 
     """Publish bodies under subjects that are known to be well-formed, if the broker is there.
 
     All at once: for each one, the library would wake its writer again. With `written`, returns when they are on their
-    way, so that whoever publishes much, some at a time, holds up little of what else the connection is for.
+    way or that takes too long, so that whoever publishes much, some at a time, holds up little of what else the
+    connection is for.
     """
     lines = (b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(body), body) for subject, body in messages)
     await _send(client, lines, written=written)

@@ -37,8 +37,8 @@ class PlatformStreams:
         self._room = room
         self._replicas = replicas
         self._orgs: set[str] | None = None  # whose devices may publish
-        self._there: dict[str, Held] = {}
-        self._away: set[str] = set()
+        self._there: dict[str, Held] = {}  # by name, as the broker said last
+        self._away: set[str] = set()  # names of those on servers of a cluster that do not answer
         self.changed = asyncio.Event()  # set when one was made
         self._changing = asyncio.Lock()
         self._trouble = Trouble("devices of an organization cannot publish")

@@ -49,11 +49,11 @@ class Applications:
     async def run(self) -> None:
         """Show what waits, until cancelled; some of each organization in turn, so that a flood holds up no other."""
         while True:
-            await self._changed.wait()
             while self._waiting:
                 for org in list(self._waiting):
                     await self._show_some(org)
-            self._changed.clear()  # not before: what waits when this fails is shown by the next run
+            self._changed.clear()
+            await self._changed.wait()
 
     async def _show_some(self, org: int) -> None:
         some = self._take(org)
