@@ -101,6 +101,31 @@ def test_a_flood_of_one_organization_holds_up_no_other(app: App) -> None:
     assert bus.values[limits.LIVE_BATCH][0] == broker_org(KID)
 
 
+class Away(Listening):
+    """A broker that has gone away: it drops what it is shown, and waits for nothing."""
+
+    async def show(self, readings: Sequence[Shown]) -> None:
+        self.shown += readings
+
+
+def test_others_have_their_turn_while_what_waits_is_dropped(app: App) -> None:
+    bus = Away()
+    applications = Applications(app.services.store, bus, app.services.clock)
+    applications.tell(device(app), readings(*range(3 * limits.LIVE_BATCH)))
+    portions: set[int] = set()
+
+    async def watch() -> None:
+        showing = asyncio.ensure_future(applications.run())
+        async with asyncio.timeout(30):
+            while len(bus.shown) < 3 * limits.LIVE_BATCH:
+                await asyncio.sleep(0)
+                portions.add(len(bus.shown) // limits.LIVE_BATCH)
+        showing.cancel()
+
+    app.run(watch())
+    assert {1, 2} <= portions
+
+
 def test_what_waits_of_all_organizations_is_bounded(app: App) -> None:
     bus = Listening()
     applications = Applications(app.services.store, bus, app.services.clock)

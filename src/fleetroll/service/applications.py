@@ -52,6 +52,7 @@ class Applications:
             while self._waiting:
                 for org in list(self._waiting):
                     await self._show_some(org)
+                    await asyncio.sleep(0)  # without a broker nothing above waits, and there may be a hundred thousand
             self._changed.clear()
             await self._changed.wait()
 
