@@ -80,6 +80,26 @@ def test_every_reply_is_as_it_is_described(world: World, description: Any) -> No
     assert found == {}
 
 
+# These say how a reply is sent, not what it is about.
+SENDING = {"content-type", "content-length", "date", "transfer-encoding", "connection", "vary"}
+
+
+def test_every_header_of_a_success_is_described_and_no_other(world: World, description: Any) -> None:
+    found = {}
+    for sample in world.one_by_one():
+        if sample.route.path == ENDLESS or sample.refused:
+            continue
+        reply = answered(world.app, sample)
+        described = operation(description, sample)["responses"][str(reply.status)]["headers"]
+        assert described.keys() <= description["components"]["headers"].keys()
+        told = {name.lower() for name in described}
+        if told != (given := set(reply.headers) - SENDING):
+            found[sample.label] = told ^ given
+        if sample.route.method != "GET":
+            world.prepare()
+    assert found == {}
+
+
 def test_a_refusal_is_as_it_is_described(world: World, description: Any) -> None:
     described = description["components"]["responses"]
     schemas = {

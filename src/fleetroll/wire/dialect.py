@@ -125,6 +125,7 @@ class Route(Struct, frozen=True):
     - `body` is the shape of a JSON body, or `bytes` for one that is taken as it comes; `reply` likewise.
     - `needs`, for the documentation only: members that a body must have although its shape does not require them, so
       that the vendor's words are used where one is missing.
+    - `reply_headers`, for the documentation only: the fields of a success that `encode` gives it.
     - `media_types` are those accepted, "" for a body that names none; without any, the dialect's. `encodings` are the
       content encodings that `decode` understands. `produces` are the media types of a reply of bytes.
     - `lines`: the body is many rows. `stream`: the reply's length is unknown. `columns` and `cells` are those of its
@@ -154,6 +155,7 @@ class Route(Struct, frozen=True):
     body_required: bool = True
     reply: Any = None
     produces: tuple[str, ...] = ("application/octet-stream",)
+    reply_headers: tuple[str, ...] = ()
     query: tuple[Parameter, ...] = ()
     media_types: tuple[str, ...] = ()
     lines: Lines | None = None

@@ -17,6 +17,17 @@ _REQUEST_ID = "0" * 32
 _CSV = "text/csv"
 _PRECONDITIONS = ("If-Match", "If-None-Match")
 _HEADER_BOUNDS = {"Idempotency-Key": {"minLength": 1, "maxLength": limits.MAX_IDEMPOTENCY_KEY}}
+_TEXT = {"type": "string"}
+_HEADERS = {
+    "X-Request-Id": "The name of this request in the server's log: the one that was sent, or a new one.",
+    "ETag": "The version of the record, for If-Match and If-None-Match.",
+    "Location": "The path of what was made.",
+    "Last-Modified": "When the file was last written.",
+    "Cache-Control": "No cache may keep this reply: it holds a secret, or what changes as it is read.",
+    "Retry-After": "In how many seconds to ask again, with a 429 or 503.",
+    "WWW-Authenticate": "The way to show who is asking, with a 401.",
+    "Allow": "The methods of this path, with a 405.",
+}
 _CAMEL = re.compile(r"\W+(\w)")
 
 
@@ -41,6 +52,7 @@ def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
         "components": {
             "schemas": components,
             "responses": refusals,
+            "headers": {name: {"description": about, "schema": _TEXT} for name, about in _HEADERS.items()},
             "securitySchemes": security,
         },
     }
@@ -179,7 +191,12 @@ def _refusal(dialect: Dialect, schemas: dict[int, Any]) -> dict[str, Any]:
     example = _failure(dialect)
     schema = schemas.get(id(type(example)))
     content = {"example": example} if schema is None else {"schema": schema, "example": example}
-    return {"description": "Refused; nothing has changed.", "content": {dialect.envelope.media_type: content}}
+    challenge = ["WWW-Authenticate"] if dialect.envelope.challenge else []
+    return {
+        "description": "Refused; nothing has changed.",
+        "headers": _headers("Retry-After", "Allow", *challenge),
+        "content": {dialect.envelope.media_type: content},
+    }
 
 
 def _failure(dialect: Dialect) -> Any:
@@ -192,11 +209,21 @@ def _failure(dialect: Dialect) -> Any:
 def _responses(route: Route, schemas: dict[int, Any], refusal: str) -> dict[str, Any]:
     if route.refused:
         return {"default": {"$ref": refusal}}
-    success = _success(route, schemas)
+    success = _success(route, schemas) | {"headers": _headers(*_told(route))}
     done = {str(status): success for status in (route.status, route.created) if status is not None}
     if route.guarded and route.method == "GET":
-        done["304"] = {"description": "Not modified: the caller has the current version."}
+        unchanged = "Not modified: the caller has the current version."
+        done["304"] = {"description": unchanged, "headers": _headers("ETag")}
     return {**done, "default": {"$ref": refusal}}
+
+
+def _told(route: Route) -> list[str]:
+    """The header fields of a success, but for those that say how its body is sent."""
+    return [*route.reply_headers, *(["Cache-Control"] if route.secret or route.stream else ())]
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": _REF.format(kind="headers", name=name)} for name in ("X-Request-Id", *names)}
 
 
 def _success(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def _rows(at: str) -> tuple[Route, ...]:
             revocation_list,
             "What the authority of a DMS has revoked, as a CRL in DER",
             reply=bytes,
+            reply_headers=("ETag", "Last-Modified"),
             produces=(REVOCATION_LIST,),
         ),
         _asking(at, "simpleenroll", enrollment.enroll, mapping.answer, "Enrol: get a certificate for a request"),

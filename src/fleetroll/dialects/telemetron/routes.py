@@ -25,6 +25,7 @@ _DEVICES = (
         body=shapes.PutDevice,
         needs=("identifier",),
         reply=shapes.StoredDevice,
+        reply_headers=("ETag",),
         guarded=True,
     ),
     Route(

@@ -53,6 +53,7 @@ REPORTS = (
         status=202,
         body=list[shapes.Event],
         reply=One,
+        reply_headers=("Location",),
     ),
     Route(
         "GET",

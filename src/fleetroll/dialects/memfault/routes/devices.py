@@ -17,6 +17,7 @@ ROUTES = (
         "Create a device; its hardware version is created if it is new",
         body=shapes.NewDevice,
         reply=One,
+        reply_headers=("ETag",),
     ),
     in_project(
         "GET",
@@ -28,7 +29,17 @@ ROUTES = (
         reply=Many,
         query=LISTING,
     ),
-    in_project("GET", DEVICE, views.get, mapping.one_device, mapping.shown, "Read a device", reply=One, guarded=True),
+    in_project(
+        "GET",
+        DEVICE,
+        views.get,
+        mapping.one_device,
+        mapping.shown,
+        "Read a device",
+        reply=One,
+        reply_headers=("ETag",),
+        guarded=True,
+    ),
     in_project(
         "PATCH",
         DEVICE,
@@ -39,6 +50,7 @@ ROUTES = (
         guarded=True,
         body=shapes.DeviceChange,
         reply=One,
+        reply_headers=("ETag",),
     ),
     in_project(
         "DELETE", DEVICE, devices.delete, mapping.one_device, nothing, "Delete a device", status=204, guarded=True

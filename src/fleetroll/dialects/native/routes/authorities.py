@@ -19,6 +19,7 @@ ROUTES = (
         status=201,
         body=shapes.NewAuthority,
         reply=shapes.Authority,
+        reply_headers=("ETag", "Location"),
         idempotent=True,
     ),
     Route(
@@ -39,6 +40,7 @@ ROUTES = (
         mapping.authority,
         "Read a certificate authority, with its certificate",
         reply=shapes.Authority,
+        reply_headers=("ETag",),
         guarded=True,
     ),
     Route(
@@ -59,6 +61,7 @@ ROUTES = (
         revocation_list,
         "The certificates that an authority has revoked, as a CRL in DER",
         reply=bytes,
+        reply_headers=("ETag", "Last-Modified"),
         produces=(REVOCATION_LIST,),
         guarded=True,
     ),

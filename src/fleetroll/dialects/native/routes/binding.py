@@ -47,6 +47,7 @@ ROUTES = (
         "Make a certificate the identity of a device",
         body=shapes.Binding,
         reply=Device,
+        reply_headers=("ETag",),
         idempotent=True,
     ),
     Route(
@@ -58,6 +59,7 @@ ROUTES = (
         "Revoke the identity of a device, and its certificate",
         body=Revocation,
         reply=Device,
+        reply_headers=("ETag",),
         idempotent=True,
     ),
 )

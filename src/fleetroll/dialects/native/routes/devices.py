@@ -19,6 +19,7 @@ ROUTES = (
         status=201,
         body=shapes.NewDevice,
         reply=shapes.Device,
+        reply_headers=("ETag", "Location"),
         idempotent=True,
     ),
     Route(
@@ -41,6 +42,7 @@ ROUTES = (
         created=201,
         body=shapes.DeviceInput,
         reply=shapes.Device,
+        reply_headers=("ETag",),
         guarded=True,
     ),
     Route(
@@ -51,6 +53,7 @@ ROUTES = (
         mapping.shown,
         "Read a device",
         reply=shapes.Device,
+        reply_headers=("ETag",),
         guarded=True,
     ),
     Route(
@@ -62,6 +65,7 @@ ROUTES = (
         "Change a device with a merge patch or a JSON Patch",
         body=dict[str, Any] | list[Any],
         reply=shapes.Device,
+        reply_headers=("ETag",),
         media_types=(*MERGE_PATCHES, "application/json-patch+json"),
         guarded=True,
     ),
@@ -83,6 +87,7 @@ ROUTES = (
         mapping.shown,
         "Take a device out of service for good",
         reply=shapes.Device,
+        reply_headers=("ETag",),
         idempotent=True,
         guarded=True,
     ),
@@ -95,6 +100,7 @@ ROUTES = (
         "Transfer a device to other owners or to another organization",
         body=shapes.Transfer,
         reply=shapes.Device,
+        reply_headers=("ETag",),
         idempotent=True,
         guarded=True,
     ),

@@ -17,6 +17,7 @@ ROUTES = (
         status=201,
         body=shapes.NewKey,
         reply=shapes.Key,
+        reply_headers=("Location",),
         idempotent=True,
         secret=True,
     ),

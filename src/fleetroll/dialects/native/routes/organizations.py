@@ -17,6 +17,7 @@ ROUTES = (
         status=201,
         body=shapes.NewOrganization,
         reply=shapes.Organization,
+        reply_headers=("ETag", "Location"),
         idempotent=True,
     ),
     Route(
@@ -37,6 +38,7 @@ ROUTES = (
         mapping.account,
         "Read an organization (`self`, or slugs joined by dots) and what it uses",
         reply=shapes.Organization,
+        reply_headers=("ETag",),
         guarded=True,
     ),
     Route(
@@ -48,6 +50,7 @@ ROUTES = (
         "Rename, disable or enable an organization, or set its quotas",
         body=shapes.OrganizationChange,
         reply=shapes.Organization,
+        reply_headers=("ETag",),
         media_types=MERGE_PATCHES,
         guarded=True,
     ),

@@ -18,6 +18,7 @@ ROUTES = (
         status=201,
         body=shapes.NewTemplate,
         reply=shapes.Template,
+        reply_headers=("ETag", "Location"),
         idempotent=True,
     ),
     Route(
@@ -38,6 +39,7 @@ ROUTES = (
         mapping.template,
         "Read a template",
         reply=shapes.Template,
+        reply_headers=("ETag",),
         guarded=True,
     ),
     Route(
@@ -49,6 +51,7 @@ ROUTES = (
         "Change a template; new datastreams reach its devices at once",
         body=shapes.TemplateChange,
         reply=shapes.Template,
+        reply_headers=("ETag",),
         media_types=MERGE_PATCHES,
         guarded=True,
     ),
