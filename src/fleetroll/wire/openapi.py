@@ -24,6 +24,7 @@ _HEADERS = {
     "Location": "The path of what was made.",
     "Last-Modified": "When the file was last written.",
     "Cache-Control": "No cache may keep this reply: it holds a secret, or what changes as it is read.",
+    "Idempotency-Replayed": "`true`, where an earlier request with this Idempotency-Key was answered with this reply.",
     "Retry-After": "In how many seconds to ask again, with a 429 or 503.",
     "WWW-Authenticate": "The way to show who is asking, with a 401.",
     "Allow": "The methods of this path, with a 405.",
@@ -219,7 +220,11 @@ def _responses(route: Route, schemas: dict[int, Any], refusal: str) -> dict[str,
 
 def _told(route: Route) -> list[str]:
     """The header fields of a success, but for those that say how its body is sent."""
-    return [*route.reply_headers, *(["Cache-Control"] if route.secret or route.stream else ())]
+    return [
+        *route.reply_headers,
+        *(["Idempotency-Replayed"] if route.idempotent else ()),
+        *(["Cache-Control"] if route.secret or route.stream else ()),
+    ]
 
 
 def _headers(*names: str) -> dict[str, Any]:
