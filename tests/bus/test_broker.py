@@ -49,7 +49,7 @@ from tests.support.broker import (
 )
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
-from tests.support.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, eventually, until
 
 OTHER = f"{2:024x}"
 SUBJECT = f"{ORG}.production.telemetry.{DEVICE}.temperature"
@@ -139,12 +139,9 @@ def test_a_broker_that_could_not_write_writes_again(tmp_path: Path) -> None:
 
 async def stored_at_last(device: Client) -> None:
     """Publish until the broker has it."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            with contextlib.suppress(nats.errors.Error, nats.js.errors.Error):
-                await device.jetstream(timeout=1).publish(SUBJECT, b"after")
-                return
-            await asyncio.sleep(0.05)
+    await eventually(
+        lambda: device.jetstream(timeout=1).publish(SUBJECT, b"after"), nats.errors.Error, nats.js.errors.Error
+    )
 
 
 def test_streams_that_a_broker_has_lost_are_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -173,12 +170,8 @@ def test_streams_that_a_broker_has_lost_are_made_anew(tmp_path: Path, caplog: py
             await stored_at_last(again)
             await registry.until(lambda: registry.messages[-1].body == b"after")
             assert f"the broker has lost stream {STREAM}" in caplog.text
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    with contextlib.suppress(nats.js.errors.NotFoundError):
-                        assert (await application.jetstream().stream_info(stream)).config.name == stream
-                        break
-                    await asyncio.sleep(0.05)
+            info = await eventually(lambda: application.jetstream().stream_info(stream), nats.js.errors.NotFoundError)
+            assert info.config.name == stream
             for one in (device, again, application):
                 await one.close()
 
@@ -711,12 +704,7 @@ def test_an_organization_whose_streams_cannot_be_made_holds_up_nobody_and_gets_t
             await device.close()
             squatter = await links.connect([address(served)], pair, "squatter")
             await streams.request(squatter, "STREAM.DELETE.squatter", {})
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    with contextlib.suppress(links.Rejected):  # there is none yet
-                        await streams.request(squatter, f"STREAM.INFO.{ORG}_stream", {})
-                        break
-                    await asyncio.sleep(0.1)
+            await eventually(lambda: streams.request(squatter, f"STREAM.INFO.{ORG}_stream", {}), links.Rejected)
             await links.close(squatter)
 
     run(story())

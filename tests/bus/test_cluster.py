@@ -1,6 +1,5 @@
 """A broker of several servers, none of them ours: what is answered and kept while one stands still or is gone."""
 
-import asyncio
 import contextlib
 import json
 import signal
@@ -34,7 +33,7 @@ from tests.support.broker import (
 )
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import eventually
 
 pytestmark = LEFT
 
@@ -112,19 +111,15 @@ def test_who_asks_at_another_server_than_ours_is_answered_while_ours_stands_stil
         run(story(servers))
 
 
-async def eventually(asked: Callable[[], Awaitable[T]]) -> T:
+async def agreed(ask: Callable[[], Awaitable[T]]) -> T:
     """The answer, once the servers have agreed on who stands in for one that is gone."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            with contextlib.suppress(nats.errors.Error, nats.js.errors.Error):
-                return await asked()
-            await asyncio.sleep(0.1)
+    return await eventually(ask, nats.errors.Error, nats.js.errors.Error)
 
 
 async def leader(url: str, stream: str) -> int:
     """The number of the server that answers for a stream of the platform."""
     platform = await links.connect([url], AUTHORITY.platform, "test")
-    found = await eventually(lambda: platform.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=2))
+    found = await agreed(lambda: platform.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=2))
     await links.close(platform)
     return int(json.loads(found.data)["cluster"]["leader"].removeprefix("server-"))
 
@@ -146,7 +141,7 @@ def test_what_several_servers_keep_outlives_one_of_them(tmp_path: Path) -> None:
             await served.send(ORG, "production", DEVICE, "reboot", b"now")
             servers[gone][1].kill()
             registry.refusing = False
-            await eventually(lambda: device.jetstream().publish(SUBJECT, b"after", timeout=2))
+            await agreed(lambda: device.jetstream().publish(SUBJECT, b"after", timeout=2))
             await registry.until(lambda: {b"after", b"now"} <= {one.body for one in registry.messages})
             readings = [one.body for one in registry.messages if one.family == "telemetry"]
             assert readings[:20] == [b"%d" % number for number in range(20)]
@@ -154,7 +149,7 @@ def test_what_several_servers_keep_outlives_one_of_them(tmp_path: Path) -> None:
             assert [one.body for one in registry.messages if one.family == "commands"] == [b"now"]
             assert await leader(urls[gone - 1], COMMANDS) != gone
             listening = await client(urls[gone - 1], app)
-            stream = await eventually(lambda: listening.jetstream().stream_info(f"{ORG}_stream"))
+            stream = await agreed(lambda: listening.jetstream().stream_info(f"{ORG}_stream"))
             assert stream.config.num_replicas == SERVERS
             await listening.close()
             await device.close()

@@ -25,7 +25,7 @@ from fleetroll.core import limits
 from tests.support.broker import Registry, address, broker, client, run, settled
 from tests.support.jwt import claims
 from tests.support.nats_sockets import LEFT
-from tests.support.waiting import PATIENCE, until
+from tests.support.waiting import eventually, until
 from tests.support.websocket import tunnel
 
 pytestmark = LEFT
@@ -475,11 +475,7 @@ def test_no_device_takes_all_of_the_brokers_connections(tmp_path: Path, monkeypa
                 await client(url, greedy)
             assert await connected.jetstream().publish(telemetry(SIBLING), b"last")
             await connected.close()
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    with suppress(*NOBODY):
-                        again = await client(url, greedy)
-                        break
+            again = await eventually(lambda: client(url, greedy), *NOBODY)
             await again.close()
 
     run(story())

@@ -235,7 +235,7 @@ def test_who_went_with_a_server_of_a_cluster_is_noticed(tmp_path: Path, monkeypa
             keeping.cancel()
             await asyncio.wait([keeping])
 
-    monkeypatch.setattr("fleetroll.bus.broker._LOOK_AT_CLUSTER", 0.2)
+    monkeypatch.setattr("fleetroll.bus.broker._CLUSTER_SECONDS", 0.2)
     run(story())
 
 

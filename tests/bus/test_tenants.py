@@ -7,9 +7,9 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import nats.errors
 import nats.js.errors
@@ -38,11 +38,13 @@ from tests.support.broker import (
 )
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 pytestmark = LEFT
 
 LOUD, QUIET = "org_1", "org_2"
 AUTHORITY = Authority(SERVER_KEY)
+T = TypeVar("T")
 TIMES = 5
 
 
@@ -72,14 +74,9 @@ async def flood(device: Client, org: str, count: int) -> None:
     await device.flush(timeout=PATIENCE)
 
 
-async def until(holds: Callable[[], Any]) -> Any:
+async def until(holds: Callable[[], Awaitable[T]]) -> T:
     """What `holds` returns, once it is true; an exception of the broker's means not yet."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            with contextlib.suppress(nats.errors.Error, nats.js.errors.Error):
-                if found := await holds():
-                    return found
-            await asyncio.sleep(0.05)
+    return await eventually(holds, nats.errors.Error, nats.js.errors.Error)
 
 
 # --- isolation -------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The broker's accounts as the service would have them: put right at each meeting, and kept so by what changes."""
+"""Keeps the broker's accounts as the service wants them: compares all after each connection, then publishes changes."""
 
 import asyncio
 import contextlib
@@ -22,14 +22,15 @@ logger = logging.getLogger("fleetroll.broker")
 _ROUND_SECONDS = 0.25
 _RETRY_SECONDS = 1.0
 _PREPARED_AT_ONCE = 16
-_SOON, _LATE = 1.0, 300.0  # seconds until refused streams are asked for again, doubled each time
+_SOON, _LATE = 1.0, 300.0  # seconds until refused streams are asked for again: the first pause, and the longest
 
 
 class AccountSync:
-    """Over a connection as the system account. `on_removed` is called when accounts were taken away.
+    """Works over a connection as the system account.
 
-    `end_remains` ends what they have left elsewhere. Before devices are let in, they get a stream of `platform` to
-    publish to. `files` are those of a broker that is ours; `replicas` are streams' in a cluster.
+    `on_removed` is called after accounts were removed; `end_remains` ends what removed accounts have left in others.
+    `platform` makes the streams that devices publish to, before these are let in. `files` are those of a broker that
+    we run, else None; `replicas` says how many servers of a cluster keep each stream, None without a cluster.
     """
 
     def __init__(
@@ -59,14 +60,14 @@ class AccountSync:
         self._refused: dict[str, AppAccount] = {}
         self._retry_after = _SOON
         self._retry_at = 0.0
-        self._reconciled_at = 0
+        self._reconciled_at = 0  # how often the connection had been lost by then
         self._trouble = Trouble("accounts are waiting")
         self._publishing = asyncio.Lock()
 
     async def reconcile(self) -> None:
         """Make the broker know all accounts that there should be, and no others."""
         async with self._publishing:
-            met = self._system.stats["reconnects"]
+            reconnects = self._system.stats["reconnects"]
             wanted = {self._authority.public(account): account for account in await self._registry.accounts()}
             known = await self._accounts.names()
             apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
@@ -79,11 +80,11 @@ class AccountSync:
             await self._accounts.publish([account for account in missing if not isinstance(account, AppAccount)])
             await self._prepare([account for account in missing if account not in too_large])
             self._prepared_before = [account for name, account in wanted.items() if name in known]
-            self._reconciled_at = met
+            self._reconciled_at = reconnects
 
     async def run(self) -> None:
         """Publish what changes, a few times a second, until cancelled."""
-        while links.not_cancelled():
+        while not links.is_cancelled():
             await asyncio.sleep(_ROUND_SECONDS)
             if links.is_connected(self._system):
                 try:
@@ -94,7 +95,7 @@ class AccountSync:
                     await asyncio.sleep(_RETRY_SECONDS)
 
     async def _bring_up_to_date(self) -> None:
-        """All accounts where the broker was away, as it may have lost some; and whatever has changed."""
+        """Publish what has changed; first compare all accounts if the broker was away, as it may have lost some."""
         if self._reconciled_at != self._system.stats["reconnects"]:
             await self.reconcile()
             await self.update_streams()
@@ -105,7 +106,7 @@ class AccountSync:
     async def publish_changes(self) -> None:
         async with self._publishing:
             while changes := await self._registry.changes():
-                # Each of them once: the broker trips over making the same streams twice at a time.
+                # Each account once: the broker fails if it is asked to make the same streams twice at the same time.
                 latest = {change.public: change.account for change in changes}
                 for public in latest:
                     self._refused.pop(public, None)
@@ -113,7 +114,7 @@ class AccountSync:
                 ended = [public for public, account in latest.items() if account is None]
                 await self._remove(ended)
                 if ended:
-                    # Whose connections went with an account cannot be told by its name any more.
+                    # Connections end with their account, but by its name nobody can tell any more whose they were.
                     self._on_removed()
                     await self._release([change for change in changes if latest[change.public] is None])
                 accounts = [account for account in latest.values() if account is not None]
@@ -123,15 +124,15 @@ class AccountSync:
                 await self._registry.settled([change.number for change in changes])
 
     async def _release(self, ended: Sequence[Change]) -> None:
-        """Organizations that have no device left that could publish."""
+        """Give up the streams of organizations that have no device left that could publish."""
         orgs = {change.org for change in ended}
         self._platform.release(orgs - await self._registry.publishing(orgs))
 
     async def _remove(self, names: Collection[str]) -> None:
-        """Take accounts away, and what they have left elsewhere.
+        """Remove accounts, and what they have left elsewhere.
 
-        What a broker of ours has stored of them goes with its files. It could be asked for that, but then it would look
-        for two seconds for an account that it does not know, and do nothing else.
+        What a broker of ours has stored for them is removed as files. The broker itself could be asked to do so, but
+        would spend two seconds looking for an account that it no longer knows, and do nothing else meanwhile.
         """
         await self._accounts.remove(names)
         if names:
@@ -140,18 +141,21 @@ class AccountSync:
             await asyncio.to_thread(self._files.forget_streams, names)
 
     async def update_streams(self) -> None:
-        """The streams of accounts that the broker knew: there as a rule, perhaps as an older release made them."""
-        with contextlib.suppress(*links.FAILURE):  # they are looked after again when the broker is met again
+        """Update the streams of accounts that the broker knew before: an older release may have made them."""
+        with contextlib.suppress(*links.FAILURE):  # tried again after the next reconnection
             await self._prepare(self._prepared_before)
 
     async def _prepare(self, accounts: Sequence[Account]) -> None:
-        """Make the streams of those that are of applications, a few at a time."""
+        """Make the streams of those accounts that are of applications, a few at a time."""
         apps = [account for account in accounts if isinstance(account, AppAccount) and not account.disabled]
         for first in range(0, len(apps), _PREPARED_AT_ONCE):
             await asyncio.gather(*map(self._prepare_streams, apps[first : first + _PREPARED_AT_ONCE]))
 
     async def _prepare_streams(self, account: AppAccount) -> None:
-        """Make its streams, as a client of it. A refusal holds up nobody else: it is noted, and `_retry` asks again."""
+        """Make an account's streams, as a client of it.
+
+        A refusal does not hold up other accounts: it is noted, and `_retry` asks again.
+        """
         pair = self._authority.apps(account.org, account.role, account.scopes)
         client = await links.connect(self._urls(), pair, "preparation", patience=3)
         try:
@@ -167,7 +171,7 @@ class AccountSync:
             await links.close(client)
 
     async def _retry(self) -> None:
-        """Ask again for the streams that were refused: by a broker that was full, or had not met the account yet."""
+        """Ask again for streams that were refused because the broker was full, or did not know the account yet."""
         self._retry_at = time.monotonic() + self._retry_after
         async with self._publishing:
             await self._prepare(list(self._refused.values()))

@@ -51,8 +51,8 @@ class Accounts:
     async def publish(self, accounts: Iterable[Account]) -> list[Account]:
         """Make the broker know these accounts as they are now, whether or not it knew them.
 
-        Returns those that are too large for a message. They hold up no other, and are closed: otherwise keys that were
-        revoked would be let in.
+        Returns those that are too large for a message. These hold up no others, but the broker is made to forget them:
+        it would go on letting in keys that were revoked since it last heard of them.
         """
         waiting, too_large = list(accounts), list[Account]()
         for first in range(0, len(waiting), _AT_ONCE):

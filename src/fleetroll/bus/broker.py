@@ -1,4 +1,4 @@
-"""The broker as one thing: started if it is ours, connected to, told of its accounts, listened to, and stopped."""
+"""The broker as the service sees it: started if it is ours, connected to, told of its accounts, and stopped."""
 
 import asyncio
 import contextlib
@@ -25,11 +25,11 @@ from fleetroll.core.faults import Fault
 
 logger = logging.getLogger("fleetroll.broker")
 
-_AGAIN = 1.0
+_RETRY_SECONDS = 1.0
 _SETTLE_SECONDS = 2.0
 _STANDBY_SECONDS = 5.0
-_LOOK_AT_CERTIFICATE = 3600.0
-_LOOK_AT_CLUSTER = 15.0
+_CERTIFICATE_SECONDS = 3600.0
+_CLUSTER_SECONDS = 15.0
 
 
 class Off(Mint):
@@ -104,7 +104,8 @@ class Broker(Mint):
         self._presence: Presence | None = None
         self._endpoint: Endpoint | None = None
         self._ingest: Ingest | None = None
-        # What it says to a client that it does not know is lost, as a rule, with the connection that it closes.
+        # The broker's refusal of a client that it does not know is mostly lost with the connection that it closes, so
+        # nobody can tell which of the two it is.
         self._away = Trouble("the broker cannot be reached, or does not know this server key")
         self._failing = Trouble("serving the broker failed and is retried")
         self._account_sync: AccountSync | None = None
@@ -133,7 +134,7 @@ class Broker(Mint):
             logger.error("%s", problem)
             return
         try:
-            while links.not_cancelled():
+            while not links.is_cancelled():
                 try:
                     await self._run(registry)
                 except* (*links.FAILURE, Fault) as group:
@@ -141,7 +142,7 @@ class Broker(Mint):
                         self._failing.report(one)
                 except* Exception:
                     logger.exception("serving the broker failed and is retried")
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(_RETRY_SECONDS)
         finally:
             if self._process is not None:
                 await self._process.stop()
@@ -177,13 +178,13 @@ class Broker(Mint):
 
     async def _look_again(self, presence: Presence) -> None:
         """Look at all connections now and then: when a server of a cluster dies, no other tells which went with it."""
-        while links.not_cancelled():
-            await asyncio.sleep(_LOOK_AT_CLUSTER)
+        while not links.is_cancelled():
+            await asyncio.sleep(_CLUSTER_SECONDS)
             presence.mark_stale()
 
     async def _keep_certificate(self, process: Process, registry: Registry) -> None:
         """Renew the broker's certificate before it expires."""
-        while links.not_cancelled():
+        while not links.is_cancelled():
             try:
                 if names := settings.names_to_renew(process.files, self._seconds()):
                     settings.keep_certificate(process.files, await registry.certify(names))
@@ -191,7 +192,7 @@ class Broker(Mint):
                     logger.info("the broker has a new certificate for %s", ", ".join(names))
             except Exception:
                 logger.exception("renewing the broker's certificate failed and is retried")
-            await asyncio.sleep(_LOOK_AT_CERTIFICATE)
+            await asyncio.sleep(_CERTIFICATE_SECONDS)
 
     # --- what the service asks -----------------------------------------------------------------------------------
 
@@ -240,7 +241,7 @@ class Broker(Mint):
         self._calls.add(calling)
         try:
             await asyncio.wait({calling})
-            if calling.cancelled():
+            if calling.cancelled():  # by `hang_up`
                 raise device_silent()
             return calling.result()
         finally:
@@ -291,18 +292,17 @@ class Broker(Mint):
             await links.close(system)
 
     def _syncing(self, system: Client, presence: Presence, streams: PlatformStreams, registry: Registry) -> AccountSync:
-        files = self._process.files if self._process is not None else None
         return AccountSync(
             system,
             self._authority,
             self._seconds,
             self._urls,
             registry,
-            presence.mark_stale,
-            self._end,
-            streams,
-            files,
-            self._replicas,
+            on_removed=presence.mark_stale,
+            end_remains=self._end,
+            platform=streams,
+            files=self._process.files if self._process is not None else None,
+            replicas=self._replicas,
         )
 
     @contextlib.asynccontextmanager

@@ -3,10 +3,10 @@
 The store keeps, in the transaction of the data itself, the number of the last message that it has of each stream; the
 broker does not keep track of what was read. After any trouble with a stream, reading begins again after that message.
 
-A stream in which nothing waits has one request standing on the broker, which costs nothing. Where more waits, many
-requests are in flight at a time: the broker first writes all that has been published meanwhile, then it delivers as
-much as was asked for. With few requests, what waits would grow during a flood, even if the store is as fast as the
-broker. The client library's own way to fetch is not used: it costs several times what storing does.
+While nothing waits in a stream, one request for its next message stands on the broker, which costs nothing. Once
+messages wait, many requests are in flight at a time, because the broker writes all that was published meanwhile before
+it delivers what was asked for: with few requests, what waits would grow during a flood, even if the store is as fast as
+the broker. The client library's own way to fetch is not used: it costs several times what storing does.
 """
 
 import asyncio
@@ -37,8 +37,8 @@ logger = logging.getLogger("fleetroll.broker")
 _PORTION_SECONDS, _STANDING_SECONDS = 5, 600
 _PAUSE = 0.5
 _LOOK_SECONDS = 5.0
-_PAUSE_FACTOR = 5  # the pause after a look is so many times as long, so that looking does not take all the time
-_SILENT_SECONDS = 4.0  # after which a request was lost: a server of a cluster that dies takes requests with it
+_PAUSE_FACTOR = 5  # times its duration is the pause after a look, up to `_PAUSE`: looking must not take all the time
+_SILENT_SECONDS = 4.0  # after which a request counts as lost: a server of a cluster that dies takes requests with it
 _OPENED_AT_ONCE = 64
 _TIDY_SECONDS = 600.0  # within which what is stored is removed if it is little; much of it goes at the next look
 _TIDIED_AT_ONCE = 64
@@ -47,10 +47,10 @@ _OLD = limits.BUS_INGEST_AGE * SECOND
 
 
 class _Watch:
-    """What was seen of a stream at earlier looks, in seconds of the event loop's clock."""
+    """What earlier looks have seen of a stream. Times are seconds of the event loop's clock."""
 
     def __init__(self, now: float) -> None:
-        self.heard = 0  # as the intake has it
+        self.heard = 0  # the intake's own `heard` at the last look
         self.last = 0  # sequence number of the stream's last message
         self.tidied_at = now
         self.silent_since: float | None = None
@@ -72,7 +72,7 @@ class Ingest:
         self._arrived, self._room = asyncio.Event(), asyncio.Event()
         self._look_soon = platform.changed
         self._storing = asyncio.Lock()
-        self._met = 0  # how often the broker was met again after it had been away
+        self._met = 0  # how often the connection to the broker was made again
         self._has_forgotten = False
         self._trouble = Trouble("published messages are waiting on the broker")
         self._look_trouble = Trouble("looking after the broker's streams failed and is retried")
@@ -104,7 +104,7 @@ class Ingest:
         # the subject that the request named.
         consumer = message.reply.split(".", 4)[3] if message.reply else message.subject.rpartition(".")[2]
         intake = self._open.get(consumer)
-        if intake is None:  # of before it was opened anew
+        if intake is None:  # it was asked for before the stream was opened again
             return
         try:
             if message.reply:
@@ -121,8 +121,8 @@ class Ingest:
         self._room.set()
 
     async def _ask_for_all(self) -> None:
-        """Ask for more of those where something has changed, as far as there is room, each first in its turn."""
-        while links.not_cancelled():
+        """Ask for more of the streams where something has changed, as far as there is room, in turns."""
+        while not links.is_cancelled():
             await self._room.wait()
             self._room.clear()
             asks = list(shares.asks(list(self._active), len(self._intakes)))
@@ -136,7 +136,7 @@ class Ingest:
                 await links.request_all(self._client, lines)
 
     async def _store_all(self) -> None:
-        while links.not_cancelled():
+        while not links.is_cancelled():
             await self._arrived.wait()
             self._arrived.clear()
             async with self._storing:
@@ -150,22 +150,22 @@ class Ingest:
                 await asyncio.sleep(_PAUSE)
 
     async def _store(self, parts: Sequence[Part]) -> Sequence[Part]:
-        """Returns what could not be stored: that of one stream alone, if that is what holds up all."""
-        if await self._is_stored(parts):
+        """Store a batch. Returns what could not be stored: the part of one stream alone, if only that makes it fail."""
+        if await self._try_to_store(parts):
             self._trouble.end()
             return []
         left: list[Part] = []
         for number, part in enumerate(parts):
-            if len(parts) == 1 or not await self._is_stored([part]):
+            if len(parts) == 1 or not await self._try_to_store([part]):
                 left.append(part)
             if len(left) > 1:  # the store is away
                 return [*left, *parts[number + 1 :]]
         return left
 
-    async def _is_stored(self, parts: Sequence[Part]) -> bool:
+    async def _try_to_store(self, parts: Sequence[Part]) -> bool:
         try:
             told = await self._registry.ingest([Batch(one.intake.name, one.messages) for one in parts])
-        except Exception as problem:  # noqa: BLE001  # of the store; it may not end this
+        except Exception as problem:  # noqa: BLE001  # the store's troubles are waited out
             self._trouble.report(problem)
             return False
         for one in parts:
@@ -189,7 +189,7 @@ class Ingest:
     # --- what is there -----------------------------------------------------------------------------------------------
 
     async def _look_after(self) -> None:
-        while links.not_cancelled():
+        while not links.is_cancelled():
             self._look_soon.clear()
             began = time.monotonic()
             if self._client.is_connected:
@@ -232,6 +232,7 @@ class Ingest:
             await self._registry.forget_streams(gone)
 
     def _let_go(self, intake: Intake) -> str:
+        """Read a stream's incarnation no more. Returns its name."""
         self._close(intake)
         self._active.pop(intake, None)
         del self._intakes[intake.stream], self._watches[intake.stream]
@@ -244,13 +245,16 @@ class Ingest:
         self._look_soon.set()
 
     async def _open_closed(self, found: Mapping[str, Held], met: int, open_before: Collection[Intake]) -> None:
-        """All but those that were open before the look: the store may have more of them than was found."""
+        """Open what is closed, except those that were still open before the look.
+
+        Of these the store may have more than the look has found, which would be taken for a loss.
+        """
         intakes = [one for one in self._intakes.values() if one.stream in found and one not in open_before]
         closed = [one for one in intakes if not one.is_open]
         if not closed:
             self._opening.end()
             return
-        async with self._storing:  # of a closed one, nothing is stored from then on
+        async with self._storing:  # a batch under way is stored first; after it, nothing of a closed stream is
             reached = await self._registry.ingested()
         for first in range(0, len(closed), _OPENED_AT_ONCE):
             some = closed[first : first + _OPENED_AT_ONCE]
@@ -279,13 +283,16 @@ class Ingest:
         if not await streams.has_fallen_back(self._client, held, reached):
             return await streams.read_from(self._client, intake.stream, consumer, reached.sequence + 1)
         logger.error("the broker lost part of stream %s; the registry has it", intake.stream)
-        # Messages with numbers that the store knows are new; only their times tell.
+        # The numbers begin again at an older one, so new messages may have numbers that the store has: times must tell.
         after = await streams.read_after(self._client, intake.stream, consumer, reached.at)
         await self._registry.rewind(intake.name, after)
         return after
 
     async def _forget_old(self, reached: Mapping[str, StreamPosition]) -> None:
-        """Once: forget streams that are not here, unless they may be on the disk of another broker of this store."""
+        """Once, forget streams that this broker does not have, if they are so old that they can hold nothing any more.
+
+        Younger ones may come back with another broker, and must not be stored twice.
+        """
         if self._has_forgotten:
             return
         oldest = time.time_ns() // 1000 - _OLD
@@ -295,7 +302,7 @@ class Ingest:
         self._has_forgotten = True
 
     def _watch(self, found: Mapping[str, Held], now: float) -> None:
-        """Begin anew where something waits on the broker, and nothing that was asked for comes."""
+        """Open a stream again if messages wait on the broker, but none of those that were asked for come."""
         for intake, held, watch in self._seen(found):
             if intake.arrived or not held.state.messages or held.state.last_seq <= intake.read:
                 watch.silent_since = None
@@ -330,7 +337,7 @@ class Ingest:
             watch.last = held.state.last_seq
 
     def _seen(self, found: Mapping[str, Held]) -> Iterable[tuple[Intake, Held, _Watch]]:
-        """Streams that are read, with what was found of them."""
+        """The streams that are being read, with what was found of each."""
         for name, held in found.items():
             if (intake := self._intakes.get(name)) is not None and intake.is_open:
                 yield intake, held, self._watches[name]

@@ -11,7 +11,7 @@ from fleetroll.core import limits
 
 COMMANDS_FAMILY = "commands"
 _UNSENT, _UNSENT_BYTES = "Nats-Pending-Messages", "Nats-Pending-Bytes"  # at the end of a request: what it still lacked
-USUAL_BYTES: Final = limits.BUS_BATCH_BYTES // limits.BUS_BATCH
+USUAL_BYTES: Final = limits.BUS_BATCH_BYTES // limits.BUS_BATCH  # of a message: a full batch has both bounds at once
 
 
 class Missed(Exception):
@@ -106,7 +106,7 @@ class Intake:
         self.weight += _weight(found.data)
 
     def end_request(self, headers: Mapping[str, str] | None) -> None:
-        """A request has ended, with or without all that it asked for. Raises Missed if it cannot be known."""
+        """A request has ended, with or without all that it asked for. Raises Missed if that is not known."""
         self.heard += 1
         if headers is None or _UNSENT not in headers:  # the consumer is gone
             raise Missed
@@ -134,7 +134,7 @@ class Intake:
         return taken
 
     def put_back(self, messages: list[Message]) -> None:
-        """They could not be stored."""
+        """Take back messages that could not be stored."""
         self.arrived.extendleft(reversed(messages))
         self.weight += sum(_weight(one.body) for one in messages)
 

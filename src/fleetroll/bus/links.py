@@ -27,8 +27,9 @@ _RECONNECT_SECONDS = 0.05
 _PENDING = 64 << 20
 # That a message waits to be written. The library forgets who waits for that, if the connection is lost meanwhile.
 _WRITE_SECONDS = 2.0
-# The broker's ping comes after all that it has for us, which may take longer to read than it waits for the pong. It
-# does not ping a client that pings unasked, well within the shortest silence that it can be told to allow.
+# The broker's ping is queued behind all that it has for us, and reading that may take longer than it waits for the
+# pong. It does not ping clients that ping by themselves, so we do, well within the shortest silence that it can be set
+# to.
 _PING_SECONDS = 0.2
 _MOST_UNANSWERED_PINGS = 150
 TROUBLE = (nats.errors.Error, TimeoutError, OSError)
@@ -45,8 +46,8 @@ class Rejected(Exception):
 FAILURE = (*TROUBLE, Rejected)
 """Whatever keeps the broker from doing what we ask: trouble on the way, or its refusal."""
 
-# Any tenant's client may choose parts of a subject, of all that the broker does not take for white space. The library
-# takes more for white space, and then takes such a line for a breach of the protocol.
+# Any tenant's client may choose parts of a subject, of any bytes but those that are white space to the broker. To the
+# library's own patterns more bytes are white space, and a line with one of those is a protocol error.
 parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n")
 parser.HMSG_RE = re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n")
 
@@ -55,9 +56,10 @@ _SENDER = "Nats-Request-Info"
 
 
 class _Link(Client):
-    """The library's client, which by itself stops reading for good at a subject that is not UTF-8 or bad headers.
+    """The library's client, hardened against hostile messages.
 
-    Nor does it believe a sender who says who that is.
+    By itself, it stops reading for good at a subject that is not UTF-8, or at malformed headers. And it would pass on
+    what a sender says of its own identity; here only the broker is believed.
     """
 
     async def _process_headers(self, headers: Any) -> Any:
@@ -180,9 +182,9 @@ async def reply_status(client: Client, subject: str, headers: Mapping[str, str])
 async def publish_all(client: Client, messages: Iterable[tuple[str, bytes]], *, written: bool = False) -> None:
     """Publish bodies under subjects that are known to be well-formed, if the broker is there.
 
-    All at once: for each one, the library would wake its writer again. With `written`, returns when they are on their
-    way or that takes too long, so that whoever publishes much, some at a time, holds up little of what else the
-    connection is for.
+    They are written together, because the library would wake its writer for each one. With `written`, this returns only
+    when they have been written, or that takes too long: whoever publishes a lot does so in portions, and what else is
+    to be sent over the connection gets its turn in between.
     """
     lines = (b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(body), body) for subject, body in messages)
     await _send(client, lines, written=written)
@@ -201,23 +203,23 @@ async def _send(client: Client, lines: Iterable[bytes], *, written: bool = False
     if client.is_connected:
         await client._send_command(b"".join(lines))
         await client._flush_pending(force_flush=written)
-        if not not_cancelled():  # the library ends its waiting then, but does not say why
+        if is_cancelled():  # the library ends its waiting then, but does not say why
             raise asyncio.CancelledError
 
 
-def not_cancelled() -> bool:
-    """False once the running task was cancelled.
+def is_cancelled() -> bool:
+    """Whether the running task was cancelled.
 
     Loops must ask: `wait_for`, as the client library uses it, can lose a cancellation that comes together with what it
     waits for.
     """
     task = asyncio.current_task()
-    return task is None or not task.cancelling()
+    return task is not None and bool(task.cancelling())
 
 
 async def until_cancelled() -> None:
     """Wait until the running task is cancelled, or raise at once if its cancellation was lost."""
-    if not_cancelled():
+    if not is_cancelled():
         await asyncio.Event().wait()
     raise asyncio.CancelledError
 

@@ -23,8 +23,8 @@ class Mint:
 
     def mint_device(self, org: str, device: str, *, mqtt: bool = False) -> Minted:
         account = Pair(Kind.ACCOUNT, secrets.token_bytes(32))
-        alone = {"bearer_token": True, "allowed_connection_types": ["MQTT"]} if mqtt else {}
-        return self._mint(account, device, {"org_data": {"org_id": org, "api_key_id": device}, **alone})
+        password = {"bearer_token": True, "allowed_connection_types": ["MQTT"]} if mqtt else {}
+        return self._mint(account, device, {"org_data": {"org_id": org, "api_key_id": device}, **password})
 
     def mint_app(
         self, org: str, role: str, scopes: tuple[str, ...] = (), *, commands: bool, until: int | None = None

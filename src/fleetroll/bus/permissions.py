@@ -42,7 +42,7 @@ FAMILIES: Final = (TELEMETRY, "events", "logs")
 INGEST, COMMANDS = "INGEST", "COMMANDS"  # of an organization: `ingest_stream`
 _UNLIMITED: Final = -1
 _MQTT_STREAMS: Final = 5  # those of the broker's own for sessions
-# A time after all others: users are revoked whenever they were made, even later than now by a clock since set back.
+# After any other time: whoever is revoked stays so even if a clock that ran ahead dated the credential in the future.
 _WHENEVER: Final = 1 << 40
 
 Claims = dict[str, Any]
@@ -274,7 +274,7 @@ def _account(
     consumers: int | None = None,
     mappings: dict[str, str] | None = None,
 ) -> Claims:
-    """An account, with streams if each may have `consumers`: unsaid, the broker would allow them a thousand."""
+    """An account. With `consumers` it may have streams, each with so many: by default the broker allows a thousand."""
     many = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), _UNLIMITED)
     stored = dict.fromkeys(("mem_storage", "disk_storage", "streams"), _UNLIMITED) | {"consumer": consumers}
     return {

@@ -44,7 +44,7 @@ class PlatformStreams:
         self._trouble = Trouble("devices of an organization cannot publish")
 
     async def meet(self, orgs: Collection[str]) -> None:
-        """Have the streams of these organizations, and none but them before long, whatever the broker had."""
+        """Make the streams of these organizations, whatever the broker has; drop others once they are drained."""
         async with self._changing:
             self._orgs = set(orgs)
             missing = await self._list()
@@ -52,7 +52,7 @@ class PlatformStreams:
             await self._take_over(missing)
 
     async def require(self, orgs: Collection[str]) -> None:
-        """Have the streams of these organizations as well."""
+        """Make the streams of these organizations too."""
         async with self._changing:
             assert self._orgs is not None
             self._orgs.update(orgs)
@@ -106,7 +106,7 @@ class PlatformStreams:
         return INGEST in self._there and self._there[INGEST].config["subjects"] != [INGEST]
 
     async def _narrow(self, waiting: Iterable[str]) -> None:
-        """Leave the one stream of an earlier version only what the streams that wait are for."""
+        """Leave the one stream of an earlier version only the subjects of streams that are still to be made."""
         if self._overlaps():
             orgs = [name.removeprefix(_OF_AN_ORG) for name in waiting if name != COMMANDS]
             subjects = ingest_subjects(orgs) or [INGEST]
@@ -157,6 +157,7 @@ def _is_ours(name: str, held: Held) -> bool:
 
 
 def _config(name: str) -> dict[str, Any]:
+    """The part of a stream's configuration that says what it holds, and for how long."""
     if name == COMMANDS:
         return {
             "subjects": ["command.*.*.*.*"],

@@ -101,7 +101,7 @@ class Presence:
         """Follow them until cancelled."""
         for verb in ("CONNECT", "DISCONNECT"):
             await self._client.subscribe(f"$SYS.ACCOUNT.*.{verb}", cb=self._note)
-        while links.not_cancelled():
+        while not links.is_cancelled():
             try:
                 await self._catch_up()
                 self._trouble.end()
@@ -112,7 +112,7 @@ class Presence:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _begin_anew(self) -> None:
-        """Go by the list again, which covers what is queued: while the store is away, it would become too long."""
+        """Go by the broker's list again, which covers the queued events; their queue might grow long meanwhile."""
         self._stale = True
         while not self._events.empty():
             self._events.get_nowait()

@@ -32,7 +32,6 @@ from fleetroll.core.faults import Fault, Kind
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _INBOX = re.compile(r"_INBOX\.([A-Za-z0-9]{1,64})")
 _POLICIES = frozenset({"all", "last", "new", "by_start_time", "by_start_sequence"})
-_NANO = 1_000_000_000
 _GROUP = "fleetroll"
 _CREATED = "io.nats.jetstream.api.v1.consumer_create_response"
 _BAD_REQUEST = {"code": 400, "err_code": 10003, "description": "bad request"}
@@ -114,7 +113,7 @@ class Queues:
             del self._consumers[device]
 
     async def _ask(self, subject: str, body: bytes) -> bytes:
-        """The broker's answer about streams, or, in its own words, that there is none."""
+        """The broker's answer about streams; if it gives none, an error in its own form."""
         try:
             async with self._asking:
                 return (await self._client.request(subject, body, timeout=_REPLY_SECONDS)).data
@@ -137,7 +136,7 @@ class Queues:
     async def _called(self, message: Msg) -> Msg | None:
         """The reply to a call; None where the device is not the organization's."""
         _, org, env, device, name = message.subject.split(".")
-        # The account tells whose application asks, and not whose device it names.
+        # The sender's account shows which organization asks; the device that it names may be another's.
         if not await self._registry.has(org, device):
             return None
         return await commands.ask(self._client, env, device, name, message.data, limits.BUS_LONGEST_CALL)
@@ -153,18 +152,18 @@ class Queues:
 
     async def _consumer(self, message: Msg) -> None:
         """A device wants to listen for a command: make its consumer, which delivers to it alone."""
-        _, org, device, consumer, env, name = message.subject.split(".")
+        _, org, device, consumer, env, command = message.subject.split(".")
         try:
             # All of it is decoded, not only what counts: the reply repeats it.
             requested = msgspec.json.decode(message.data)
             given = msgspec.convert(requested, _Create)
-            called = self._name(given.config, device, consumer, links.sender(message).acc)
-            config = {"name": called, **_config(given.config, f"command.{org}.{env}.{device}.{name}", device)}
+            name = self._name(given.config, device, consumer, links.sender(message).acc)
+            config = {"name": name, **_config(given.config, f"command.{org}.{env}.{device}.{command}", device)}
         except (msgspec.MsgspecError, ValueError, RecursionError):
             await self._replies.send(message.reply, msgspec.json.encode({"type": _CREATED, "error": _BAD_REQUEST}))
             return
         reply = await self._make(device, config)
-        name_shown = consumer if given.config.deliver_subject else config["name"]
+        name_shown = consumer if given.config.deliver_subject else name
         await self._replies.send(
             message.reply, _as_requested(reply, f"{org}_command_queue", name_shown, requested["config"])
         )
@@ -186,11 +185,11 @@ class Queues:
         """The name of the consumer on the platform. Raises ValueError."""
         if not _NAME.fullmatch(consumer):
             raise ValueError
-        called = f"{device}_{consumer}"
+        of_device = f"{device}_{consumer}"
         if wanted.deliver_subject:
-            return self._authority.consumer(called)
-        # A name that is told lives no longer than its consumer: whoever knows it can read.
-        return f"{called}_{_mark(account)}{secrets.token_urlsafe(_SECRET_BYTES)}"
+            return self._authority.consumer(of_device)
+        # The device is told this name, and whoever knows it can read: so no other consumer ever has the same.
+        return f"{of_device}_{_mark(account)}{secrets.token_urlsafe(_SECRET_BYTES)}"
 
     async def _queue(self, message: Msg) -> None:
         """Another question about a device's own consumer, or about the stream that it believes to be its own."""
@@ -230,7 +229,7 @@ def _config(wanted: _Wanted, filter_subject: str, device: str) -> dict[str, Any]
         "deliver_policy": wanted.deliver_policy,
         "ack_policy": "explicit" if wanted.ack_policy != "none" else "none",
         "replay_policy": "instant",
-        "inactive_threshold": limits.BUS_CONSUMER_IDLE * _NANO,
+        "inactive_threshold": limits.BUS_CONSUMER_IDLE * streams.NANO,
         "mem_storage": True,
         **_delivery(wanted, device),
         **_start(wanted),

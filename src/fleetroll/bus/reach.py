@@ -32,7 +32,7 @@ class Reach:
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
-        while links.not_cancelled():
+        while not links.is_cancelled():
             with contextlib.suppress(*links.TROUBLE):
                 await self._connected()
             await asyncio.sleep(_LOOK_SECONDS)
@@ -73,15 +73,16 @@ class Reach:
             raise unavailable() from None
 
     async def _connected(self) -> None:
-        """Be connected for as long as that lasts, once some process keeps the broker: before, it is of no use."""
+        """Be connected for as long as the connection lasts."""
         client = await links.connect(self._urls(), self._platform, "process", patience=None)
         try:
+            # Without a process that keeps the broker, the connection is of no use; only such a process answers this.
             await client.request(SETTLE, b"", timeout=_KEEPER_SECONDS)
             await client.subscribe(_SHARED, cb=self._receive)
             self._client = client
             self.up.set()
             # The library does not report the loss of a connection if closing it fails.
-            while client.is_connected and links.not_cancelled():  # noqa: ASYNC110
+            while client.is_connected and not links.is_cancelled():  # noqa: ASYNC110
                 await asyncio.sleep(_LOOK_SECONDS)
         finally:
             self.up.clear()

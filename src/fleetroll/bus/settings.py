@@ -15,6 +15,9 @@ from fleetroll.bus.port import Certificate
 from fleetroll.core import limits
 
 Address = tuple[str, int]
+_PINGS = 2  # that may be unanswered
+_NOTING_SECONDS = 0.1  # the part of the silence that is left to report it
+_NO_TLS: dict[str, object] = {"no_tls": True}
 
 
 class Listeners(Struct, frozen=True):
@@ -106,8 +109,9 @@ def _configuration(files: Files, listeners: Listeners, authority: Authority, at:
         # By default, clients have two seconds to authenticate, and for a handshake: less than a distant device may
         # need.
         "authorization": {"timeout": limits.HEADER_DEADLINE},
-        # By default, it reserves no more than the disk has, and for every account that may store something all that it
-        # may store: after some hundred devices that speak MQTT, the next is refused. Streams have bounds.
+        # For every account that may store something the broker reserves all that it may store, by default no more in
+        # total than the disk has: after some hundred devices that speak MQTT it would refuse the next. What is really
+        # stored is bounded by the streams' own bounds.
         "jetstream": {"store_dir": str(files.streams), "max_file": limits.BUS_DISK, "sync_interval": "always"},
         "resolver": {"type": "full", "dir": str(files.accounts), "allow_delete": True, "hard_delete": True},
         **trust(authority, at),
@@ -139,10 +143,6 @@ def keep_certificate(files: Files, certificate: Certificate) -> None:
     _write_private(files.certificate, certificate.chain + plain.decode())
 
 
-_PINGS = 2  # that may be unanswered
-_NOTING_SECONDS = 0.1  # the part of the silence that is left to report it
-
-
 def _pings(silence: float) -> dict[str, object]:
     """How often to ask, so that a silent client is cut off in time.
 
@@ -163,9 +163,6 @@ def names_to_renew(files: Files, at: int) -> list[str]:
         return []
     names = kept.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return [str(name.value) for name in names]
-
-
-_NO_TLS: dict[str, object] = {"no_tls": True}
 
 
 def _listener(address: Address, known: str | None) -> dict[str, object]:

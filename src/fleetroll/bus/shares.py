@@ -1,7 +1,7 @@
 """How streams share what the way to the store has room for, so that one that floods cannot keep another waiting.
 
-Of room that is taken, no stream has more than is left free: one alone may take half, and there always is some for the
-next. In a batch for the store, streams have equal shares; what one does not use goes to the others.
+No stream takes more of the room than it leaves free: one alone may take half, and there is always some for the next. In
+a batch for the store, streams have equal shares; what one does not use goes to the others.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

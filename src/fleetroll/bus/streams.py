@@ -1,6 +1,6 @@
-"""The broker's streams: how they are asked for, and those of applications.
+"""Requests to the broker's stream API, and the streams that applications need.
 
-In a cluster each may be kept by several servers, its `replicas`. None stands for a broker of ours: one server.
+In a cluster each stream may be kept by several servers, its `replicas`. None stands for a broker of ours: one server.
 """
 
 import contextlib
@@ -157,9 +157,9 @@ async def has_fallen_back(client: Client, held: Held, reached: StreamPosition) -
 
 
 async def read_from(client: Client, stream: str, name: str, sequence: int) -> int:
-    """Make a new consumer of a stream, from a message on. The reader keeps track of what is read, not the broker.
+    """Make a consumer that begins at a message. The reader keeps track of what is read, not the broker.
 
-    Returns the number before it. Raises StreamLost.
+    Returns the number before that message. Raises StreamLost.
     """
     await _consume(client, stream, name, {"deliver_policy": "by_start_sequence", "opt_start_seq": sequence})
     return sequence - 1

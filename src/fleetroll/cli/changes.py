@@ -109,7 +109,7 @@ def _remove(changes: Changes, names: list[str], value: str) -> None:
 
 
 def _move(field: str, parts: list[str], source: dict[str, list[str]], target: dict[str, list[str]]) -> None:
-    """Of changes of the same member the last one counts, as everywhere else."""
+    """Have parts in `target`, and no longer in `source`: the last change of a member counts, as everywhere else."""
     if field in source:
         source[field] = [part for part in source[field] if part not in parts]
     target.setdefault(field, []).extend(parts)

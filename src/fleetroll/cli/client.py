@@ -129,9 +129,9 @@ class Client:
         return reply
 
     def attempt(self, method: str, target: str, body: Any = None) -> httpx.Response:
-        """The server's reply, or its refusal in any API's words.
+        """The server's reply, even if it refuses, in the words of whichever API was called.
 
-        Raises Failure for what another record would not be spared either: 401, 403, 429, 5xx and other servers.
+        Raises Failure for what every other record would meet too: 401, 403, 429, 5xx, and replies of other servers.
         """
         reply = self._send(method, target, json=body)
         if "x-request-id" not in reply.headers or reply.status_code in {401, 403, 429} or reply.is_server_error:

@@ -33,7 +33,7 @@ class Duplex(httpx.BaseTransport):
         reading = _Reading(connection, _written(request), timeout["read"])
         try:
             reply = http.client.HTTPResponse(reading, method=request.method)  # type: ignore[arg-type]  # it asks for a file
-            with _as_httpx_says():
+            with _as_httpx_errors():
                 reply.begin()
         except BaseException:
             connection.close()
@@ -69,7 +69,7 @@ def _written(request: httpx.Request) -> Iterator[bytes]:
 
 
 class _Reading(io.RawIOBase):
-    """What comes over a connection. To wait for it sends what is still to be sent."""
+    """What comes over a connection. While it waits, it sends what is still to be sent."""
 
     def __init__(self, connection: socket.socket, unsent: Iterator[bytes], silence: float) -> None:
         self._connection = connection
@@ -93,7 +93,10 @@ class _Reading(io.RawIOBase):
                 raise TimeoutError
 
     def _send(self) -> None:
-        """Send as much of a part as the connection takes now. A server that takes no more may have said why."""
+        """Send as much of a part as the connection takes now.
+
+        An error ends only the sending: a server that takes no more may have said why.
+        """
         if self._part is None:
             return
         try:
@@ -114,7 +117,7 @@ class _Body(httpx.SyncByteStream):
         self._connection = connection
 
     def __iter__(self) -> Iterator[bytes]:
-        with _as_httpx_says():
+        with _as_httpx_errors():
             while part := self._reply.read1(_PART):
                 yield part
             if self._reply.length:
@@ -126,7 +129,7 @@ class _Body(httpx.SyncByteStream):
 
 
 @contextlib.contextmanager
-def _as_httpx_says() -> Iterator[None]:
+def _as_httpx_errors() -> Iterator[None]:
     try:
         yield
     except TimeoutError as problem:

@@ -80,9 +80,9 @@ def enroll(
         raise Failure(Exit.FILE, f"{presented or ident}: {problem}") from None
     verb = "simplereenroll" if renew else "simpleenroll"
     url = f"{place}/.well-known/est/{quote(label, safe='~')}/{verb}"
-    # Both are complete before either takes its place, one program at a time: a key without its certificate could not
-    # even renew, so the key's file has that too. And there is room for both before the server is asked: it gives a
-    # first certificate once.
+    # A key without its certificate could not even renew. So both files are complete before either takes its place, only
+    # one program at a time replaces them, and the key's file holds the certificate too. Both are opened before the
+    # server is asked, because it gives a first certificate only once.
     with (
         files.turns(out) as wait_for_turn,
         files.replacing(certificate, 0o644) as public,

@@ -182,15 +182,20 @@ class Gateway:
         _create(client, "/v1/authorities", f"authority {name}", {"name": name, "certificate": certificate})
 
     def _import_groups(self, client: "Client", groups: dict[str, _Group]) -> None:
-        """Each after the one it is below. Lists of the vendor's have criteria in the wrong place: each is read."""
+        """Import groups, each after its parent."""
         while groups:
             ready = [group for group in groups.values() if group.get("parent_id") not in groups]
-            for group in ready or groups.values():
-                path = f"{_GROUPS}/{group['id']}"
-                whole = importing.require(self._ask(path, {}), path, _ABOUT, _Group)
-                if _create(client, _GROUPS, f"group {group['name']}", whole) and whole.get("filter"):
-                    _set_filter(client, whole)
-            groups = {uid: group for uid, group in groups.items() if ready and group not in ready}
+            ready = ready or list(groups.values())  # parents in a circle: the server refuses these itself
+            for group in ready:
+                self._import_group(client, group)
+            groups = {uid: group for uid, group in groups.items() if group not in ready}
+
+    def _import_group(self, client: "Client", group: _Group) -> None:
+        # Read by itself: the vendor's lists have the criteria in the wrong place.
+        path = f"{_GROUPS}/{group['id']}"
+        whole = importing.require(self._ask(path, {}), path, _ABOUT, _Group)
+        if _create(client, _GROUPS, f"group {group['name']}", whole) and whole.get("filter"):
+            _set_filter(client, whole)
 
     # --- requests --------------------------------------------------------------------------------------------------
 
@@ -232,7 +237,7 @@ def _dms_and_icon(device: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finish(client: "Client", device: dict[str, Any], result: importing.Result, *, dry_run: bool) -> importing.Result:
-    """Fill the slot and decommission the device, if that is not so here. Returns the result, changed accordingly."""
+    """Fill the slot and decommission the device, unless that is so here. Returns the result, changed accordingly."""
     steps = list(_steps(client, device))
     for step in () if dry_run else steps:
         reply = client.attempt(*step)
@@ -244,7 +249,7 @@ def _finish(client: "Client", device: dict[str, Any], result: importing.Result, 
 
 def _steps(client: "Client", device: dict[str, Any]) -> Iterator[_Step]:
     """The requests that give a device of ours the slot of the source's, and decommission it where it is there."""
-    slot, ended = _with_its_newest(device.get("identity")), device.get("status") == _ENDED
+    slot, ended = _within_bounds(device.get("identity")), device.get("status") == _ENDED
     path = f"{_DEVICES}/{quote(device['id'], safe='')}"
     present = client.attempt("GET", path).json() if slot or ended else {"status": _ENDED}
     if present["status"] == _ENDED:
@@ -259,8 +264,8 @@ def _steps(client: "Client", device: dict[str, Any]) -> Iterator[_Step]:
         yield _Step("DELETE", f"{path}/decommission")
 
 
-def _with_its_newest(slot: Any) -> Any:
-    """The slot with as many versions and events as one may have here, as a slot keeps them that certificates fill."""
+def _within_bounds(slot: Any) -> Any:
+    """The slot with as many of its newest versions and events as one may have here, where enrolment keeps those too."""
     if not slot:
         return None
     active = str(slot.get("active_version") or 0)
@@ -286,7 +291,7 @@ def _lasting_state(slot: Any) -> Any:
 
 
 def _trusted(settings: dict[str, Any]) -> set[str]:
-    """The authorities that a DMS takes certificates of, or hands out."""
+    """The authorities whose certificates a DMS accepts or hands out, without the one that issues for it."""
     enrollment = settings.get("enrollment_settings") or {}
     proof = (enrollment.get("est_rfc7030_settings") or {}).get("client_certificate_settings") or {}
     lists = (

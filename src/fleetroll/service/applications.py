@@ -1,7 +1,7 @@
-"""Readings that came by another way than the broker, shown on it to those applications that follow what devices say.
+"""Shows readings that came over HTTPS to the applications that follow devices over the broker.
 
-What devices publish there, the broker's side shows itself. Nobody waits for an application: at most so many readings
-wait, the newest of each organization; applications find the others in the history.
+What devices publish on the broker itself is shown there by its ingest. Storing never waits for applications: only so
+many readings wait to be shown, the newest of each organization; applications find the others in the history.
 """
 
 import asyncio

@@ -12,11 +12,12 @@ _CUT_OFF = SECOND  # within which a device's connections end with its credential
 
 
 class Homes:
-    """Over the records of one transaction, each device looked up once."""
+    """Looks up where devices are, over the records of one transaction; each is looked up once."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._known: dict[tuple[str, str], tuple[int, Instant] | None] = {}  # and when their connections had ended
+        # By organization and device as messages name them: where it is, and when its old connections had ended.
+        self._known: dict[tuple[str, str], tuple[int, Instant] | None] = {}
 
     async def of(self, message: Message) -> int | None:
         """The organization that the device was transferred to after it published the message; None if it was not."""

@@ -85,7 +85,8 @@ async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
                 await asyncio.sleep(0)  # which lets it begin
             if stored:
                 yield stored
-            _held = batch  # the memory of the one before is given back when the thread does not need the interpreter
+            # Frees the batch before no sooner than now, while the thread is in SQLite and needs no interpreter.
+            _held = batch
         if storing is not None:
             yield await storing
     finally:
@@ -103,7 +104,7 @@ async def _store(call: Call, wanted: Import, batch: list[_Candidate]) -> list[Re
 
 
 class _Rehearsal:
-    """An import of which each batch is rolled back. What it would have left is made again for the batches after it."""
+    """A dry run: each batch is rolled back, and what it would have left is made again for the batches after it."""
 
     def __init__(self, call: Call, wanted: Import) -> None:
         self._call = call
@@ -144,7 +145,7 @@ class _Rehearsal:
 
 
 class _Rehearsed(Struct, frozen=True):
-    """What a batch would have done: devices that it wrote, things that they name for the first time, and counts."""
+    """What a batch would have done: the devices written, the records that they name for the first time, and counts."""
 
     results: list[Result]
     written: list[NewDevice]
@@ -159,8 +160,8 @@ def _keys(batch: list[_Candidate]) -> set[str]:
 async def _batches(arriving: AsyncIterator[list[Row]], store: Store) -> AsyncIterator[list[_Candidate]]:
     """Rows in batches, each for one commit.
 
-    The more share a commit, the fewer pages of an index each of them costs, but the longer others wait. Where rows are
-    large, a batch has fewer. Where they pause, it yields those that it has, and after them an empty batch.
+    The more rows share a commit, the fewer pages of an index each of them costs, but the longer others wait. A batch of
+    large rows has fewer. When the rows pause, those that have come are yielded, and after them an empty batch.
     """
     batch: list[_Candidate] = []
     room = limits.BATCH_BYTES
@@ -204,7 +205,7 @@ def _weight(row: Row) -> int:
 
 
 def _completed(row: Row, put: Put, known: Device | None) -> Put:
-    """The row's put, with those documents completed of which it gives only a part."""
+    """The row's put. Documents of which the row gives only a part are completed from the device as it is."""
     change = put.change
     if row.description is not None:
         extras = change.extras or (known.extras if known else EMPTY)

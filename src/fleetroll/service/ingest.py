@@ -120,12 +120,12 @@ def _shown(message: Message, content: Content, org: int) -> Message:
 
 
 def _is_named(message: Message) -> bool:
-    """Whether the parts of the subject that a client chooses can be stored: they may be thousands of any bytes."""
+    """Whether the parts of the subject that a client chooses can be stored: they may be long, and of any bytes."""
     return all(len(word) <= limits.MAX_NAME and "\0" not in word for word in (message.env, message.name))
 
 
 async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> dict[int, int]:
-    """Returns the organizations of those that devices published and that were stored, by number."""
+    """Store messages as events. Returns the organization of each that a device published and was stored, by number."""
     homes = Homes(records)
     known: dict[tuple[str, str], Device | None] = {}
     events = []
@@ -183,7 +183,7 @@ def _reported(
 
 
 async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -> dict[int, Arrival]:
-    """Returns those that were stored, by number."""
+    """Store messages as readings. Returns those that were stored, by number."""
     arrivals, messages, numbers = [], [], []
     for one in read:
         if isinstance(one.content, Fault):

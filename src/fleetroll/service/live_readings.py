@@ -1,7 +1,7 @@
-"""Readings as they are stored, told to those who follow them at that moment. Nobody waits for a follower.
+"""Tells followers of readings as they are stored. Storing never waits for a follower.
 
-Nothing is kept for those who come later: that is what the store is for. Processes over one store tell each other by the
-broker; without one, a follower hears of what its own process has stored.
+Nothing is kept for those who come later: that is what the store is for. Processes over one store tell each other over
+the broker; without a broker, followers hear only of what their own process has stored.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _decode = msgspec.msgpack.Decoder(list[LiveReading]).decode
 
 
 class Feed:
-    """What one follower has yet to take: the newest of it, and a count of what was left out for being too much."""
+    """What one follower has yet to take: the newest readings, and how many older ones were dropped for want of room."""
 
     def __init__(self, changed: asyncio.Event) -> None:
         self._changed = changed

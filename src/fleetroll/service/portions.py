@@ -12,7 +12,7 @@ K = TypeVar("K")
 async def portions(
     page: Callable[[K, int], Awaitable[list[R]]], key: Callable[[R], K], start: K, most: int | None = None
 ) -> AsyncIterator[list[R]]:
-    """All that follows `start`, as `page` gives it for a key and a limit; `key` gives that of a record."""
+    """All records after `start`. `page` reads those after a key, up to a limit; `key` is the key of a record."""
     after, most = start, most or limits.MAX_PAGE
     while found := await page(after, most):
         yield found
@@ -24,4 +24,5 @@ async def portions(
 async def whole(
     page: Callable[[K, int], Awaitable[list[R]]], key: Callable[[R], K], start: K, most: int | None = None
 ) -> list[R]:
+    """As `portions`, in one list."""
     return [record async for found in portions(page, key, start, most) for record in found]

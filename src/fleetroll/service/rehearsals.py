@@ -1,4 +1,4 @@
-"""What a rehearsed import would have stored: devices on disk, and in memory some bytes that say where each is."""
+"""What the dry run of an import would have stored so far: the devices in a file, and in memory an index of them."""
 
 import contextlib
 import tempfile
@@ -25,12 +25,12 @@ _decode = msgspec.json.Decoder(tuple[NewDevice, msgspec.Raw]).decode
 
 
 class DeviceSpool:
-    """Devices by identity key; of those with the same the one that was kept last."""
+    """Devices by identity key. Of several with the same key, the one that was kept last is found."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # closed by `close`
         self._end = self._kept = 0
-        # A hash table with open addressing: marks, where 0 is an empty slot, and where in the file the device begins.
+        # A hash table with open addressing: a digest of the key, 0 in empty slots, and where the device is in the file.
         self._marks = _empty(_FEWEST_SLOTS)
         self._offsets = _empty(_FEWEST_SLOTS)
 
@@ -96,7 +96,7 @@ class DeviceSpool:
 
 
 def named_by(change: DeviceChange) -> Iterator[NewDevice]:
-    """The records that a change may create by naming them, each as a device that names nothing else."""
+    """The records that a change may create by naming them. Each is kept as a device that names nothing else."""
     for ref in change.owners or ():
         yield NewDevice(_label("owner", ref), owners=(ref,))
     if change.hardware_version:

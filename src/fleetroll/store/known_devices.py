@@ -20,7 +20,7 @@ _MOST_LISTS: Final = 4_096
 _MOST_BYTES: Final = 20 << 20
 _REST: Final = 1_000  # about the bytes of a device besides its documents
 
-# What is known of a list: how often it is still to be read as a whole, or that its marks can be asked for.
+# What is known of a list: how many more times it is read as a whole; at `_UNTRIED` or less, its marks are asked for.
 _UNTRIED: Final = 0
 _TRIED: Final = -1
 _RESTLESS: Final = 8

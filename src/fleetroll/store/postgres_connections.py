@@ -218,7 +218,7 @@ class Pool:
             self._turns.give(tenant)
 
     async def _fetched(self, statement: str, values: Values, *, is_judged: bool = True) -> list[Row]:
-        """With `is_judged`, one that is ended for taking too long may turn out to be the database's fault."""
+        """Run a statement. With `is_judged`, one that took too long may turn out to be the database's fault."""
         session = self._free.pop() if self._free and not self._free[-1].is_lost else await self._taken(_TURN_SECONDS)
         try:
             return await session.fetch(statement, values)
@@ -256,7 +256,7 @@ class Pool:
             if self._open < self._purpose.most and (opened := await self._opened()):
                 return opened
             if not self._free:
-                await self._turn()
+                await self._wait_for_one()
 
     async def _opened(self) -> Session | None:
         """A new session; None where the server has no room for it, and there are others to wait for."""
@@ -278,7 +278,8 @@ class Pool:
         self._sessions.discard(session)
         session.connection.terminate()
 
-    async def _turn(self) -> None:
+    async def _wait_for_one(self) -> None:
+        """Wait until a session may be free, or may be opened."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
@@ -404,12 +405,12 @@ async def _is_modest(session: Session, statement: str, values: Values) -> bool:
         [(plans,)] = await session.fetch(f"EXPLAIN (FORMAT JSON) {statement}", values)
     except Exception:  # noqa: BLE001  # even this takes too long, or the connection has gone
         return True
-    return _most(msgspec.json.decode(plans)[0]["Plan"]) <= _MODEST_COST
+    return _highest_cost(msgspec.json.decode(plans)[0]["Plan"]) <= _MODEST_COST
 
 
-def _most(plan: Any) -> float:
+def _highest_cost(plan: Any) -> float:
     """The cost of a plan's costliest part, which may be one that is not expected to be run to its end."""
-    return max(float(plan["Total Cost"]), *map(_most, plan.get("Plans", ())), 0.0)
+    return max(float(plan["Total Cost"]), *map(_highest_cost, plan.get("Plans", ())), 0.0)
 
 
 def fault(problem: Exception) -> Exception:

@@ -22,7 +22,7 @@ from fleetroll.store.postgres_syntax import SYNTAX
 from fleetroll.store.records import Records
 from fleetroll.store.statements import SQL
 
-_ORGS = ("org", "to", "parent")
+_ORGS = ("org", "to", "parent")  # the values by which statements name organizations
 # Organizations share this many locks: a server has room for some thousands, and one transaction may need those of all
 # organizations below one. Those that share one wait for each other, which is rare, and harmless.
 _LOCKS = 1024
@@ -128,7 +128,10 @@ class Writing:
         return await self._session.fetch(statement, values)
 
     async def _count(self, values: Values) -> list[Row]:
-        """Count on a quota. Nobody else does while this transaction holds the organization: only its first one asks."""
+        """Count something on a quota.
+
+        Nobody else does so while this transaction holds the organization's lock, so only the first one asks the server.
+        """
         counter, count = (values["org"], values["noun"]), values["count"]
         used = self._used.get(counter)
         if used is None:
@@ -237,7 +240,7 @@ def _parts(rows: Iterator[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
 
 
 def _summed(tallied: Sequence[Values]) -> list[Values]:
-    """One entry for all that are alike, as most devices of many works are."""
+    """The entries, with those that are alike added up: most of what shares a commit is."""
     sums: dict[tuple[Any, ...], dict[str, Any]] = {}
     for one in tallied:
         alike = tuple(value for name, value in one.items() if name != "devices")

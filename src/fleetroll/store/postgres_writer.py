@@ -240,7 +240,7 @@ class Writer:
         """Fail all of them with `problem`: the reason of a job's own error may have been rolled back."""
         for job in jobs:
             if not job.future.cancelled():
-                job.future.set_exception(fault(problem))
+                job.future.set_exception(problem)
 
 
 def _is_transient(problem: Exception) -> bool:

@@ -95,7 +95,7 @@ class Lines(Struct, frozen=True):
 
 
 class Stream(enum.Enum):
-    """How a reply of unknown length is written."""
+    """How a reply that is sent in parts is written."""
 
     ROWS = "rows"  # NDJSON, or CSV if the client asks for it
     EVENTS = "events"  # server-sent events
@@ -128,7 +128,7 @@ class Route(Struct, frozen=True):
     - `reply_headers`, for the documentation only: the fields of a success that `encode` gives it.
     - `media_types` are those accepted, "" for a body that names none; without any, the dialect's. `encodings` are the
       content encodings that `decode` understands. `produces` are the media types of a reply of bytes.
-    - `lines`: the body is many rows. `stream`: the reply's length is unknown. `columns` and `cells` are those of its
+    - `lines`: the body is many rows. `stream`: the reply is sent in parts. `columns` and `cells` are those of its
       rows as CSV.
     - `idempotent`: an Idempotency-Key is taken. `secret`: no cache may store the reply.
     - `guarded`: preconditions apply; where they do not, a change that depends on an entity tag is refused.

@@ -1,4 +1,4 @@
-"""One request and its reply: uvicorn's ASGI cycle, which knows how long it waits, and sends a whole reply in one write.
+"""One request and its reply: uvicorn's ASGI cycle, which also measures its waiting and can send a reply in one write.
 
 For a small reply, a second write costs as much as making it, so an application that has the whole reply may send it as
 one message. This extension of ASGI is announced in the scope; other applications see no difference.

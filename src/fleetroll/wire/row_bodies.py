@@ -122,7 +122,7 @@ class _Csv:
     def _records(self, data: bytes, *, last: bool, waits: bool) -> list[bytes]:
         """Complete records. A record is complete at a line end that is in no quoted cell.
 
-        One that is too long ends the import only where it `waits`: what has arrived may have its end.
+        One that is too long ends the import only if it `waits` for bytes to arrive: its end may have arrived already.
         """
         found, start, begins = [], 0, self._searched
         end = data.find(b"\n", begins)

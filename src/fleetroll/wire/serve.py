@@ -302,7 +302,7 @@ class Kernel:
         try:
             answer: Answer = await self.services.perform(route.operation, principal, value, exchange.id, finish)
         except Fault as fault:
-            if not await self._was_transferred(exchange, fault):
+            if not await self._follow_transfer(exchange, fault):
                 raise
             return await self._perform(exchange, row, request, body)
         if isinstance(answer, LongList):
@@ -310,10 +310,10 @@ class Kernel:
         reads = request.guard is not UNGUARDED and exchange.scope["method"] in _READS
         return answer.guarded(request.guard) if reads else answer
 
-    async def _was_transferred(self, exchange: _Exchange, fault: Fault) -> bool:
-        """Whether it failed because the device was transferred after its token was verified.
+    async def _follow_transfer(self, exchange: _Exchange, fault: Fault) -> bool:
+        """If it failed because its device was transferred after the token was verified, act in the new organization.
 
-        The token is as good in the new organization, in which the exchange acts from now on.
+        The token is as good there. Returns whether that was the reason.
         """
         before = exchange.principal
         if fault.kind is not Kind.UNAUTHENTICATED or before is None or before.device is None:

@@ -1,4 +1,4 @@
-"""Replies of unknown length: rows as NDJSON or CSV, server-sent events, plain bytes. Memory stays constant."""
+"""Replies that are sent in parts: rows as NDJSON or CSV, server-sent events, plain bytes. Memory stays constant."""
 
 import asyncio
 import csv
@@ -30,7 +30,7 @@ def content_type(route: Route, request: Request, headers: Mapping[bytes, bytes])
 
 
 def headers(route: Route, items: Any) -> list[tuple[bytes, bytes]]:
-    """The length of a reply of bytes; and of events, that nginx must not buffer them."""
+    """The length of a reply of bytes; with events, a field that keeps nginx from buffering them."""
     if route.stream is Stream.BYTES:
         return [(b"content-length", b"%d" % items.size)]
     return [(b"x-accel-buffering", b"no")] if route.stream is Stream.EVENTS else []
@@ -67,7 +67,7 @@ async def _rows(route: Route, request: Request, items: AsyncIterator[list[Any]])
 
 
 async def until_gone(parts: AsyncGenerator[bytes, None], client_ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
-    """The parts; and where none come for long, an empty line now and then for a client that has closed its own half.
+    """The parts. While none come, a client that has closed its sending side is sent an empty line now and then.
 
     One that has left looks the same until something is sent to it.
     """
@@ -165,7 +165,7 @@ async def _disconnected(receive: Receive) -> None:
 
 
 async def prefixed(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """All parts. A Fault cannot change the status any more; it becomes the last line."""
+    """`first` and all other parts. A Fault cannot change the status any more; it becomes the last line."""
     try:
         yield first
         async for part in parts:
@@ -177,9 +177,10 @@ async def prefixed(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncGen
 
 
 async def spooled(first: bytes, parts: AsyncGenerator[bytes, None], *, is_whole: bool) -> AsyncGenerator[bytes, None]:
-    """As `prefixed`, and the request need not wait for the reply. An empty part comes when the reply may begin.
+    """As `prefixed`, but the request does not wait until the client reads the reply.
 
-    That is at once, or, if it has to be whole, once all parts are made, or the disk has no room for more.
+    The first part is empty, and comes when the reply may begin: at once, or, with `is_whole`, once all other parts are
+    made or the disk has no room for more.
     """
     spool = Spool()
     producer = asyncio.ensure_future(_fill(spool, first, parts))

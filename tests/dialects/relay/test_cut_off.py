@@ -1,7 +1,6 @@
 """Who may not connect any more is cut off, however that came about, and stays out until it may again."""
 
 import asyncio
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from fleetroll.bus.settings import Files
 from tests.support.broker import client
 from tests.support.nats_sockets import LEFT
 from tests.support.relay import Vendor, run, vendor
-from tests.support.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, eventually, until
 
 pytestmark = LEFT
 
@@ -38,12 +37,7 @@ class Connected:
 
     async def comes_back(self) -> None:
         """It tries again for a while, as clients do: the broker is told in the background if it is slow."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                with contextlib.suppress(nats.errors.Error):
-                    await self.open()
-                    return
-                await asyncio.sleep(0.1)
+        await eventually(self.open, nats.errors.Error)
 
     async def is_there(self) -> None:
         await self._client.flush()
