@@ -96,7 +96,8 @@ def named_anew(
 
 
 def refusal(field: Metafield) -> Fault:
-    return invalid("invalid_metafield", "The provided value for metafield is invalid.", f"metadata.{field.name}")
+    member = f"metadata.{field.name}"
+    return invalid("invalid_metafield", f"{member} is no value for a metafield of type {field.kind.value}.", member)
 
 
 def _plain(field: Metafield, given: object) -> Any:

@@ -23,6 +23,8 @@ _TYPES: dict[FieldKind, tuple[type, ...]] = {
 }
 assert _TYPES.keys() == set(FieldKind)
 
+UNMET = frozenset({"metadata_type", "metadata_required"})  # what `check` raises
+
 
 async def check(call: Call, metadata: Document, known: Document | None = None) -> None:
     """Raises Fault invalid `metadata_type` or `metadata_required` where a definition is not met.

@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from fleetroll.core import documents, metafields
 from fleetroll.core import templates as rules
-from fleetroll.core.faults import not_found
+from fleetroll.core.faults import Fault, not_found
 from fleetroll.core.model import Device, DeviceChange, Metafield, MetafieldKind, OwnerStatus, Template, led_by
 from fleetroll.core.policy import Action
-from fleetroll.service import devices, reach, templates
+from fleetroll.service import devices, metadata_fields, reach, templates
 from fleetroll.service.operations import Call, Effect, operation
 
 
@@ -49,7 +49,12 @@ async def write(call: Call, device: Device, field: Metafield, given: object) -> 
         owner = await call.records.owners.get(call.org, value)
         if owner is None or owner.status is not OwnerStatus.ACTIVE:
             raise metafields.refusal(field)
-    return await devices.change(call, device, _change(device, field, value))
+    try:
+        return await devices.change(call, device, _change(device, field, value))
+    except Fault as fault:
+        if fault.code in metadata_fields.UNMET:  # the organization defines the member otherwise, or requires it
+            raise metafields.refusal(field) from None
+        raise
 
 
 def _change(device: Device, field: Metafield, value: Any) -> DeviceChange:

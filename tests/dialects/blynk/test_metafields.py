@@ -294,3 +294,32 @@ def test_a_value_that_stays_is_not_in_the_way_of_others_on_any_way_in(app: App, 
     assert write(app, anew["id"], 1, '{"lat":1,"lon":2}').status == 204
     assert app.request("PATCH", path, {"metadata": {"A": "abc"}}).status == 400, "it cannot come back"
     assert app.request("GET", path).json()["metadata"] == {"A": {"lat": 1, "lon": 2}, "B": "6"}
+
+
+@pytest.mark.parametrize(
+    ("definition", "value"), [({"type": "integer"}, "UTC"), ({"type": "string", "required": True}, None)]
+)
+def test_a_value_that_the_organization_does_not_allow_is_refused_in_the_vendors_words(
+    app: App, kind: str, definition: dict[str, Any], value: Any
+) -> None:
+    one = device(app, kind)
+    if value is None:
+        assert write(app, one["id"], ZONE, "UTC").status == 204
+    before = values(app, one["id"])
+    assert app.request("POST", "/v1/metadata-fields", {"name": "Zone", **definition}).status == 201
+    refused = write(app, one["id"], ZONE, value)
+    assert (refused.status, refused.json()) == (400, INVALID)
+    assert values(app, one["id"]) == before
+
+
+def test_other_apis_are_told_which_member_the_template_does_not_allow(app: App, kind: str) -> None:
+    one = device(app, kind)
+    ident = app.request("GET", f"/v1/devices?filter=id={one['id']}").json()["devices"][0]["ident"]
+    attributes = f"/api/v0/organizations/default/projects/default/devices/{ident}/attributes"
+    given = [{"string_key": "Zone", "value": "Mars/Base"}, {"string_key": "floor", "value": 2}]
+    refused = app.request("PATCH", attributes, given)
+    words = "Zone is no value for a metafield of type Tz."
+    assert (refused.status, refused.json()["error"]["message"]) == (400, words)
+    patches = {"patches": [{"op": "add", "path": "/Zone", "value": "Mars/Base"}]}
+    refused = app.request("PATCH", f"/api/devmanager/v1/devices/{ident}/metadata", patches)
+    assert (refused.status, refused.json()) == (400, {"err": f"metadata.{words}"})

@@ -171,6 +171,13 @@ def test_the_owners_that_other_apis_gave_stay_beside_the_first(app: App) -> None
     assert app.request("GET", "/v1/devices/A").json()["owners"] == ["cid", "bob@example.com"]
 
 
+@pytest.mark.parametrize("nobody", ["", None])
+def test_a_device_that_is_left_without_an_owner_does_not_show_the_next_one(app: App, nobody: str | None) -> None:
+    app.request("PUT", "/v1/devices/A", {"owners": ["ann@example.com", "bob@example.com"]})
+    assert app.request("PATCH", f"{P}/devices/A", {"owner_ref": nobody}).json()["data"]["owner_ref"] == ""
+    assert app.request("GET", "/v1/devices/A").json()["owners"] == []
+
+
 def test_an_owner_is_shown_as_the_client_named_it_and_found_by_that_name_only(app: App) -> None:
     for serial, owner in (("A", "Kx9Q"), ("B", "kx9q")):
         new = {"device_serial": serial, "hardware_version": "evt", "owner_ref": owner}

@@ -27,7 +27,6 @@ _WORDS: Mapping[str, str] = {
     "invalid_metafield_id": "Wrong metaField format",
     "metafield_not_found": "MetaField doesn't exist",
     "invalid_metafield": "Wrong value",
-    "metadata_type": "Wrong value",
     "unsupported_media_type": "Unknown content type.",
     "too_many_readings": f"Too much data in batch. Maximum batch size is {MAX_READINGS} points.",
     "no_data": "No data",

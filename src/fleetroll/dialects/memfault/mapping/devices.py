@@ -143,8 +143,8 @@ def change_device(request: Request) -> devices.Edit:
 
 
 def _owners(owners: tuple[str, ...], first: str) -> tuple[str, ...]:
-    """The owners with `first` in the first place; without their present first one if it is empty."""
-    return model.led_by(owners, first) if first else owners[1:]
+    """The owners with `first` in the first place; none if it is empty, or the client would be shown the next one."""
+    return model.led_by(owners, first) if first else ()
 
 
 def one_device(request: Request) -> devices.Named:
