@@ -140,7 +140,7 @@ def test_failed_rows_do_not_take_the_place_of_the_file_that_is_imported(fleetrol
         (["import", "-"], 2, "give --format"),
         (["import", "x.txt"], 2, "give --format"),
         (["import", "absent.csv"], 2, "does not exist"),
-        (["import", "twice.csv"], 1, "names a column twice"),
+        (["import", "twice.csv"], 1, 'names the column "ident" twice'),
         (["import", "x.csv", "--key", "wrong"], 4, "FLEETROLL_KEY"),
         (["import", "x.csv", "--organization", "nowhere"], 5, "nowhere"),
         (["export", "x.txt"], 2, "give --format"),
