@@ -80,6 +80,7 @@ def test_metrics_count_requests_by_operation_and_status(tmp_path: Path) -> None:
     assert 'fleetroll_requests_total{operation="native.devices.put",status="201"} 1.0' in lines
     assert 'fleetroll_request_seconds_count{operation="native.devices.get"} 3.0' in lines
     assert any(line.startswith("fleetroll_loop_stall_seconds ") for line in lines)
+    assert not any("broker" in line for line in lines), "there is none"
     assert all(re.fullmatch(r"# (HELP|TYPE) .+|\w+(\{.*\})? [-+.\deInfNa]+", line) for line in lines)
 
 
