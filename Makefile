@@ -11,7 +11,8 @@ DEV := .venv/.dev-stamp
 
 # Only what the locks name, only with the hashes they name, and only wheels, but for nkeys, which has none. It is
 # built with the tools of the first lock: in isolation pip would fetch tools that no lock pins.
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+# The pip of Debian 12 would warn of a change in how it caches nkeys.
+PIP := $(BIN)/python -W ignore:DEPRECATION -m pip --disable-pip-version-check --no-input --quiet
 INSTALL := $(PIP) install --require-hashes --only-binary :all: --no-binary nkeys --no-build-isolation
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 
-from fleetroll.config import Config, ConfigError
+from fleetroll.config import NO_BROKER, Config, ConfigError
 from fleetroll.dialects.blynk.routes import DIALECT as BLYNK
 from fleetroll.dialects.blynk_device.routes import DIALECT as BLYNK_DEVICE
 from fleetroll.dialects.enrollment.routes import DIALECT as ENROLLMENT
@@ -86,6 +86,7 @@ class Application:
             self.metrics,
             ready=lambda: self.ready and services.store.receives_news,
             followers=lambda: services.publisher.followers,
+            reaches_broker=lambda: None if config.nats == NO_BROKER else services.bus.is_up,
         )
         cors = Cors(config.cors_origins)
         self.asgi = cors.around(pages, self.kernel.request_id)

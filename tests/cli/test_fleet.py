@@ -1,13 +1,16 @@
 """`fleetroll device import` and `export`."""
 
 import csv
+import io
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fleetroll.cli.fleet import Upload
 from tests.cli.impostor import impostor
 
 Fleetroll = Callable[..., Any]
@@ -134,13 +137,31 @@ def test_failed_rows_do_not_take_the_place_of_the_file_that_is_imported(fleetrol
     assert fleetroll("device", "get", "mine").code == 5
 
 
+def test_progress_is_what_has_results_not_what_is_sent() -> None:
+    advanced: list[int] = []
+    upload = Upload(io.BytesIO(b"ident\n" + b"a-device-with-a-name\n" * 40_000), advanced.append)
+    sizes = [len(part) for part in upload]
+    assert (len(sizes) > 3, advanced) == (True, [])
+    upload.done(sizes[0] // len("a-device-with-a-name\n") + 2)
+    assert advanced == sizes[:1]
+    upload.done(math.inf)
+    assert advanced == sizes
+
+
+def test_progress_without_results_is_what_no_buffer_can_hold() -> None:
+    advanced: list[int] = []
+    upload = Upload(io.BytesIO(b"ident\n" + b"a-device-with-a-name\n" * 500_000), advanced.append)
+    sizes = [len(part) for part in upload]
+    assert 0 < len(advanced) == len(sizes) - 32
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["import", "-"], 2, "give --format"),
         (["import", "x.txt"], 2, "give --format"),
         (["import", "absent.csv"], 2, "does not exist"),
-        (["import", "twice.csv"], 1, "names a column twice"),
+        (["import", "twice.csv"], 1, 'names the column "ident" twice'),
         (["import", "x.csv", "--key", "wrong"], 4, "FLEETROLL_KEY"),
         (["import", "x.csv", "--organization", "nowhere"], 5, "nowhere"),
         (["export", "x.txt"], 2, "give --format"),

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -462,6 +463,20 @@ def test_a_server_key_in_the_environment_makes_up_for_the_file(alone: Fleetroll,
     assert checks(alone, data, FLEETROLL_SERVER_KEY=key)[0] == 0
     code, states = checks(alone, data, FLEETROLL_SERVER_KEY=ANOTHER_KEY)
     assert (code, [name for name, state in states.items() if state == "fail"]) == (1, ["database key"])
+
+
+@about_sqlite
+def test_of_many_damages_doctor_tells_the_first(alone: Fleetroll, data: Path) -> None:
+    roots = "SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'device' LIMIT 5"
+    with closing(apsw.Connection(str(data / "fleetroll.db"))) as connection:
+        pages = [page for (page,) in connection.execute(roots)]
+    with (data / "fleetroll.db").open("r+b") as stream:
+        for page in pages:
+            stream.seek((page - 1) * 4096)
+            stream.write(b"\xa5" * 4096)
+    examined = alone("doctor", "--data", str(data), "--json").json()["checks"]
+    (found,) = [check["found"] for check in examined if check["check"] == "integrity"]
+    assert (found.count("; "), "***" in found, len(found) < 300) == (2, False, True)
 
 
 @about_sqlite

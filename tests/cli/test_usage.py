@@ -15,7 +15,7 @@ import pytest
 from tests.cli.impostor import impostor
 from tests.support import process
 from tests.support.app import about_sqlite
-from tests.support.commands import COMMAND, SERVE
+from tests.support.commands import COMMAND, SERVE, variables_of
 
 Fleetroll = Callable[..., Any]
 OPTIONS = [option.opts[0].removeprefix("--") for option in SERVE.params if not option.hidden]
@@ -81,6 +81,7 @@ def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
         ("--est-name", "münchen.example.com", 78),
         ("--key-rate", "nan", 2),
         ("--organization-rate", "inf", 2),
+        ("--key-rate", "1e308", 2),
         ("--nats-silence", "nan", 2),
         ("--nats-replicas", "6", 2),
         ("--nats-replicas", "3", 78),  # the embedded broker is one server
@@ -95,6 +96,33 @@ def test_what_an_option_of_serve_cannot_be_is_said_before_anything_starts(
     refused = alone("serve", option, value, "--http", "127.0.0.1:0", "--est", "127.0.0.1:0", "--workers", "99")
     assert (refused.code, option in refused.err) == (code, True)
     assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("FLEETROLL_KEEP_EVENT", "FLEETROLL_KEEP_EVENTS"),
+        ("FLEETROLL_ORGANISATION", "FLEETROLL_ORGANIZATION"),
+        ("FLEETROLL_DATA_DIR", "FLEETROLL_DATA"),
+    ],
+)
+def test_a_variable_that_is_misspelt_is_told(alone: Fleetroll, name: str, meant: str) -> None:
+    told = alone("completion", "bash", **{name: "x"})
+    assert (told.code, told.err) == (0, f"fleetroll: {name} has no effect: is {meant} meant?\n")
+
+
+def test_a_variable_that_is_read_or_belongs_to_somebody_else_is_not(alone: Fleetroll) -> None:
+    mine = {variable: "x" for command in (SERVE, COMMAND) for variable in variables_of(command)}
+    kubernetes = {"FLEETROLL_PORT": "tcp://10.0.0.1:8080", "FLEETROLL_SERVICE_HOST": "10.0.0.1"}
+    assert alone("completion", "bash", **mine, **kubernetes, FLEETROLL_BACKUP_DIR="x").err == ""
+    completing = {"_FLEETROLL_COMPLETE": "bash_complete", "COMP_WORDS": "x", "COMP_CWORD": "1"}
+    assert alone(**completing, FLEETROLL_KEEP_EVENT="1").err == ""
+
+
+@pytest.mark.parametrize("name", ["FLEETROLL_DATA", "FLEETROLL_ORGANIZATION"])
+def test_a_variable_that_is_not_text_is_wrong_usage(alone: Fleetroll, work: Path, name: str) -> None:
+    refused = alone("whoami", FLEETROLL_KEY=KEY, **{name: "\udcff"})
+    assert (refused.code, f"{name} is not UTF-8 text" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize("option", ["--nats-ws", "--mqtt"])

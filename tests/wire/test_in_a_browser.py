@@ -233,3 +233,6 @@ def test_the_reference_fits_the_screen(site: Site, width: int) -> None:
     tab = site.browser.open(f"{site.server.url}/docs")
     tab.resize(width)
     assert tab.run("document.documentElement.scrollWidth") == width
+    label = tab.run("getComputedStyle(document.querySelector('td:last-child'), '::before').content")
+    titles = tab.run("getComputedStyle(document.querySelector('th')).display")
+    assert (label, titles) == (('"Success: "', "none") if width < 640 else ("none", "table-cell"))

@@ -80,6 +80,7 @@ def test_metrics_count_requests_by_operation_and_status(tmp_path: Path) -> None:
     assert 'fleetroll_requests_total{operation="native.devices.put",status="201"} 1.0' in lines
     assert 'fleetroll_request_seconds_count{operation="native.devices.get"} 3.0' in lines
     assert any(line.startswith("fleetroll_loop_stall_seconds ") for line in lines)
+    assert not any("broker" in line for line in lines), "there is none"
     assert all(re.fullmatch(r"# (HELP|TYPE) .+|\w+(\{.*\})? [-+.\deInfNa]+", line) for line in lines)
 
 
@@ -207,7 +208,13 @@ def test_the_page_says_how_callers_are_known_and_what_they_must_give(app: App) -
     text = Reader(app.request("GET", "/docs", key=None).body.decode()).text
     assert "Credential: a client's certificate, or none" in text
     assert "Credential: basic, client_id and client_secret" in text
-    assert "deviceId (required) the number of the device" in text
+    assert "deviceId (required): the number of the device" in text
+
+
+def test_the_page_shows_names_in_prose_as_names(app: App) -> None:
+    page = app.request("GET", "/docs", key=None).body.decode()
+    assert "<code>cursor</code>: <code>next_cursor</code> of the previous page" in page
+    assert "`" not in page
 
 
 def test_the_page_says_what_bodies_hold(app: App) -> None:

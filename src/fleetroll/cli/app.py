@@ -17,6 +17,7 @@ from fleetroll.cli import (
     devices,
     dms,
     enrollment,
+    environment,
     events,
     fleet,
     groups,
@@ -99,6 +100,9 @@ def run(command: click.Group, arguments: Sequence[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         _require_text(arguments)
+        environment.require_text()
+        if completion.VARIABLE not in os.environ:
+            environment.note_misspelt(command)
         return int(command.main(list(arguments), "fleetroll", standalone_mode=False) or 0)
     except click.Abort:
         click.echo("fleetroll: interrupted", err=True)

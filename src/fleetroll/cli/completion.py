@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-_VARIABLE = "_FLEETROLL_COMPLETE"
+VARIABLE = "_FLEETROLL_COMPLETE"  # is set where a shell asks
 _SETUP = """\b
 Load it in the shell's start-up file:
   bash  ~/.bashrc                    eval "$(fleetroll completion bash)"
@@ -17,4 +17,4 @@ Load it in the shell's start-up file:
 def completion(context: click.Context, shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None, "click knows these three"
-    click.echo(found(context.find_root().command, {}, "fleetroll", _VARIABLE).source())
+    click.echo(found(context.find_root().command, {}, "fleetroll", VARIABLE).source())

@@ -1,8 +1,9 @@
 """`fleetroll device import` and `export`: whole fleets, streamed in both directions in constant memory."""
 
 import contextlib
+import math
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -23,6 +24,7 @@ _IMPORT, _EXPORT = "/v1/devices:import", "/v1/devices:export"
 _MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 _FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 _CHUNK = 256 << 10
+_UNDERWAY = 32  # chunks that the buffers between here and the server may hold
 _BROKEN = b'{"error":'  # how no row begins
 
 format_option = click.option(
@@ -102,7 +104,7 @@ def load(
             _rows(file) as rows,
             client.stream("POST", _IMPORT, params=params, content=rows, headers=headers) as reply,
         ):
-            tally.take(lines(reply.iter_bytes()), failed)
+            tally.take(lines(reply.iter_bytes()), failed, rows.done)
     except (Failure, KeyboardInterrupt):
         if tally.rows:
             tally.report(dry_run=dry_run)
@@ -112,20 +114,41 @@ def load(
 
 
 @contextlib.contextmanager
-def _rows(file: str) -> Iterator[Iterable[bytes]]:
+def _rows(file: str) -> Iterator["Upload"]:
     if file == files.STDIO:
-        yield _parts(sys.stdin.buffer, lambda _: None)
+        yield Upload(sys.stdin.buffer, lambda _: None)
         return
     total = Path(file).stat().st_size
     with Path(file).open("rb") as stream, output.progress("Importing", total, of_bytes=True) as advance:
-        yield _parts(stream, advance)
+        yield Upload(stream, advance)
 
 
-def _parts(stream: BinaryIO, advance: Callable[[int], None]) -> Iterator[bytes]:
-    read = getattr(stream, "read1", stream.read)  # what a pipe has is sent without waiting for more
-    while part := read(_CHUNK):
-        yield part
-        advance(len(part))
+class Upload:
+    """The parts of a file of rows. It advances by those whose rows have results, or must have arrived.
+
+    The network takes megabytes at once, so a bar of what was sent would stand at its end for most of an import. But a
+    server behind a proxy sends no results before everything has arrived.
+    """
+
+    def __init__(self, stream: BinaryIO, advance: Callable[[int], None]) -> None:
+        self._stream = stream
+        self._advance = advance
+        self._lines = 0
+        self._sent: deque[tuple[int, int]] = deque()  # the last line and the bytes of each part without all its results
+
+    def __iter__(self) -> Iterator[bytes]:
+        read = getattr(self._stream, "read1", self._stream.read)  # what a pipe has is sent without waiting for more
+        while part := read(_CHUNK):
+            self._lines += part.count(b"\n")
+            self._sent.append((self._lines, len(part)))
+            if len(self._sent) > _UNDERWAY:
+                self._advance(self._sent.popleft()[1])
+            yield part
+
+    def done(self, line: float) -> None:
+        """Note that everything up to this line has its results."""
+        while self._sent and self._sent[0][0] <= line:
+            self._advance(self._sent.popleft()[1])
 
 
 class _Tally:
@@ -140,15 +163,19 @@ class _Tally:
     def rows(self) -> int:
         return self._counts.total()
 
-    def take(self, results: Iterable[bytes], failed: BinaryIO | None) -> None:
+    def take(self, results: Iterable[bytes], failed: BinaryIO | None, done: Callable[[float], None]) -> None:
+        """Count the results, and tell `done` up to which line there are any."""
         for line in results:
-            self._take(line, failed)
+            result = _read_result(line)
+            if result.outcome:
+                self._take(result, line, failed)
+                done(result.line)
+            else:
+                self._broken = result.error
+        if self._broken is None:
+            done(math.inf)  # blank lines have no results
 
-    def _take(self, line: bytes, failed: BinaryIO | None) -> None:
-        result = _read_result(line)
-        if not result.outcome:
-            self._broken = result.error
-            return
+    def _take(self, result: _Result, line: bytes, failed: BinaryIO | None) -> None:
         self._counts[result.outcome] += 1
         if self._as_json:
             output.raw(line)

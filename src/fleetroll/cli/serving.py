@@ -78,13 +78,13 @@ _OPTIONS: tuple[click.Option, ...] = (
     ),
     _option(
         ["--key-rate"],
-        type=_Number(0),
+        type=_Number(0, limits.MAX_RATE),
         default=1000.0,
         help="Requests per second of one key; 0 means no limit.",
     ),
     _option(
         ["--organization-rate"],
-        type=_Number(0),
+        type=_Number(0, limits.MAX_RATE),
         default=5000.0,
         help="Requests per second of one organization; 0 means no limit.",
     ),

@@ -28,6 +28,7 @@ MAX_HANDSHAKES = 1_000  # of TLS, at a time
 MAX_OPEN_FILES = 2 * (MAX_CONNECTIONS + MAX_CONNECTIONS // 5) + MAX_HANDSHAKES + 200  # some are just being refused
 MAX_WORKERS = 64
 MAX_KEPT_DAYS = 36_500
+MAX_RATE = 1_000_000_000  # requests a second
 MAX_REMEMBERED = 10_000  # answers of one kind
 MAX_CHAIN = 8  # certificates, from a client's to that of a trusted authority
 MAX_REMEMBERED_LISTS = 100  # of revoked certificates, which can be long

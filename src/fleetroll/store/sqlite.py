@@ -86,10 +86,12 @@ def inspect(file: Path) -> list[str]:
     try:
         with contextlib.closing(at_rest(file)) as connection:
             _check_identity(connection, file)
-            found = [" ".join(str(row[0]).split()) for row in connection.execute("PRAGMA integrity_check(20)")]
+            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
     except apsw.Error as problem:
         return [_one_line(problem)]
-    return [] if found == ["ok"] else found
+    # What is wrong with pages is one row of many lines, below a title.
+    told = [" ".join(line.split()) for text in found for line in text.splitlines() if not line.startswith("***")]
+    return [] if told == ["ok"] else told
 
 
 def describe(file: Path) -> migrations.Description:

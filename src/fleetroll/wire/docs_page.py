@@ -3,6 +3,7 @@
 What bodies hold is read from the OpenAPI document, so that the two agree.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -13,15 +14,18 @@ _ELSEWHERE = {
     CredentialLocation.PATH: "a client's certificate, or none",
     CredentialLocation.CLIENT: "client_id and client_secret",
 }
+_NAME = re.compile(r"`([^`]+)`")
 _STYLE = """
+:root{color-scheme:light dark}
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
-h1{margin-bottom:0}nav a{margin-right:1rem}
+h1{margin-bottom:0}nav a{display:inline-block;margin-right:1rem}
 table{border-collapse:collapse;table-layout:fixed;width:100%;margin:1rem 0 2rem;overflow-wrap:anywhere}
 td,th{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid #d8dee4}
 th:first-child{width:38%}th:last-child{width:5.5rem}
 code{font:14px/1.4 ui-monospace,monospace}th{font-weight:600}.method{font-weight:600}
 small{color:#59636e}
-@media(max-width:40rem){th{display:none}tr,td{display:block}td{padding:.2rem 0}td:not(:last-child){border:0}}
+@media(max-width:40rem){th{display:none}tr,td{display:block}td{padding:.2rem 0}td:not(:last-child){border:0}
+td:last-child::before{content:"Success: "}}
 @media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}td,th{border-color:#30363d}a{color:#79c0ff}
 small{color:#9198a1}}
 """
@@ -51,15 +55,15 @@ def _section(dialect: Dialect, description: Mapping[str, Any]) -> str:
 
 def _row(route: Route, description: Mapping[str, Any]) -> str:
     query = "".join(
-        f"<br><small><code>{escape(parameter.name)}</code> {'(required) ' * parameter.required}"
-        f"{escape(parameter.about)}</small>"
+        f"<br><small><code>{escape(parameter.name)}</code>{' (required)' * parameter.required}: "
+        f"{_prose(parameter.about)}</small>"
         for parameter in route.query
     )
     created = f" or {route.created}" if route.created else ""
     success = "none" if route.refused else f"{route.status}{created}"
     return (
         f'<tr><td><code><span class="method">{escape(route.method)}</span> {escape(route.path)}</code></td>'
-        f"<td>{escape(route.about)}{query}{_body(route, description)}</td><td>{success}</td></tr>"
+        f"<td>{_prose(route.about)}{query}{_body(route, description)}</td><td>{success}</td></tr>"
     )
 
 
@@ -73,9 +77,14 @@ def _body(route: Route, description: Mapping[str, Any]) -> str:
     shape = _shape(schema, schemas)
     required = schema.get("required", shape.get("required", ()))
     members = _members(shape, schemas, required)
-    about = escape(shape.get("description", "").replace("\n", " "))
+    about = _prose(shape.get("description", "").replace("\n", " "))
     media_types = " or ".join(map(escape, taken["content"]))
     return f"<br><small>Body: {media_types}{': ' * bool(members)}{members}</small><br><small>{about}</small>"
+
+
+def _prose(text: str) -> str:
+    """Words for people, in which names stand in backticks."""
+    return _NAME.sub(r"<code>\1</code>", escape(text))
 
 
 def _members(shape: Mapping[str, Any], schemas: Mapping[str, Any], required: Collection[str]) -> str:

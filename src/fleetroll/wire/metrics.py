@@ -51,6 +51,7 @@ class Metrics(Collector):
         self._lags = _Histogram()
         self._stall = 0.0
         self._followers = 0
+        self._reaches_broker: bool | None = None
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -63,8 +64,9 @@ class Metrics(Collector):
         self._lags.add(seconds)
         self._stall = worst
 
-    def render(self, followers: int) -> bytes:
-        self._followers = followers
+    def render(self, followers: int, *, reaches_broker: bool | None = None) -> bytes:
+        """The text. Without a broker, nothing is said of one."""
+        self._followers, self._reaches_broker = followers, reaches_broker
         return generate_latest(self._registry)
 
     def collect(self) -> Iterable[Metric]:
@@ -74,10 +76,10 @@ class Metrics(Collector):
             yield metric
 
     def _families(self) -> Iterable[Metric]:
-        requests = CounterMetricFamily("fleetroll_requests", "Requests", labels=["operation", "status"])
+        requests = CounterMetricFamily("fleetroll_requests", "Requests answered", labels=["operation", "status"])
         for (operation, status), count in self._requests.items():
             requests.add_metric([operation, str(status)], count)
-        seconds = HistogramMetricFamily("fleetroll_request_seconds", "Time to reply", labels=["operation"])
+        seconds = HistogramMetricFamily("fleetroll_request_seconds", "Time until the reply ended", labels=["operation"])
         for operation, times in self._times.items():
             seconds.add_metric([operation], times.cumulative(), times.total)
         lags = HistogramMetricFamily("fleetroll_loop_lag_seconds", "How late the event loop came to a timer")
@@ -88,6 +90,8 @@ class Metrics(Collector):
         yield lags
         yield GaugeMetricFamily("fleetroll_loop_stall_seconds", stall, value=self._stall)
         yield GaugeMetricFamily("fleetroll_event_streams", "Open event streams", value=self._followers)
+        if self._reaches_broker is not None:
+            yield GaugeMetricFamily("fleetroll_broker_up", "1 if the broker is reached, else 0", self._reaches_broker)
 
 
 async def watch_loop_lag(metrics: Metrics) -> None:

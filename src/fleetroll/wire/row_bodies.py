@@ -4,18 +4,20 @@ import asyncio
 import contextlib
 import csv
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from fleetroll.core import documents, limits
-from fleetroll.core.faults import Fault, Kind, as_value, invalid
+from fleetroll.core.faults import Fault, Kind, as_value, brief, invalid
 from fleetroll.wire.bodies import ClientGone, Receive, convert, decode
 from fleetroll.wire.dialect import Lines
 
 _ROWS_AT_A_TIME = 32
 _PIECE = 32 << 10  # bytes that are split into rows at a time: each may be a line end, and as many may have arrived
+_BLANK = b" \t\r\n,"
 _MARK = b"\xef\xbb\xbf"  # the byte order mark with which some programs begin a file in UTF-8
 
 
@@ -96,7 +98,8 @@ class _Ndjson:
 class _Csv:
     """Splits text at the line ends that are not inside quotes; the first record names the columns.
 
-    Blank lines count as lines but are no rows; a row's number is that of the line on which it begins.
+    Blank lines, and those with nothing but commas, as below a spreadsheet's rows, count as lines but are no rows; a
+    row's number is that of the line on which it begins.
     """
 
     def __init__(self, lines: Lines) -> None:
@@ -106,13 +109,14 @@ class _Csv:
         self._is_open = False
         self._line = 0
         self._columns: list[str] | None = None
+        self._unnamed: list[int] = []  # their cells must be empty: a spreadsheet may export more columns than it shows
 
     def feed(self, data: bytes, *, last: bool, waits: bool) -> Iterator[Any]:
         data = self.rest + data
         for record in self._records(data.removesuffix(b"\n") if last else data, last=last, waits=waits):
             begins = self._line + 1
             self._line += 1 + record.count(b"\n")
-            if not record.strip():
+            if not record.strip(_BLANK):
                 continue
             if self._columns is None:
                 self._columns = self._header(record)
@@ -144,9 +148,12 @@ class _Csv:
 
     def _header(self, record: bytes) -> list[str]:
         columns = _cells(record.removeprefix(_MARK))
-        if len(set(columns)) != len(columns):
-            raise invalid("invalid_csv", "The CSV header names a column twice.")
-        self._lines.header(columns)
+        named = Counter(column for column in columns if column)
+        for column, count in named.items():
+            if count > 1:
+                raise invalid("invalid_csv", f'The CSV header names the column "{brief(column)}" twice.')
+        self._lines.header(list(named))
+        self._unnamed = [number for number, column in enumerate(columns) if not column]
         return columns
 
     def _row(self, line: int, record: bytes) -> Any:
@@ -161,7 +168,12 @@ class _Csv:
         cells, columns = _cells(record), self._columns or []
         if len(cells) != len(columns):
             raise invalid("invalid_csv", f"Expected {len(columns)} cells, found {len(cells)}.")
-        return dict(zip(columns, cells, strict=True))
+        for number in self._unnamed:
+            if cells[number]:
+                raise invalid("invalid_csv", f"Cell {number + 1} is not empty, but its column has no name.")
+        named = dict(zip(columns, cells, strict=True))
+        named.pop("", None)
+        return named
 
 
 def _spanning(fault: Fault, begins: int, ends: int) -> Fault:

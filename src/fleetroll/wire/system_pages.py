@@ -36,11 +36,13 @@ class SystemPages:
         metrics: Metrics,
         ready: Callable[[], bool],
         followers: Callable[[], int],
+        reaches_broker: Callable[[], bool | None],
     ) -> None:
         self._kernel = kernel
         self._metrics = metrics
         self._ready = ready
         self._followers = followers
+        self._reaches_broker = reaches_broker
         self._dialects = dialects
         self._described: tuple[bytes, bytes] | None = None
 
@@ -76,7 +78,7 @@ class SystemPages:
         return _Page(503, _JSON, b'{"status":"not ready"}')
 
     async def metrics(self) -> _Page:
-        return _Page(200, CONTENT_TYPE, self._metrics.render(self._followers()))
+        return _Page(200, CONTENT_TYPE, self._metrics.render(self._followers(), reaches_broker=self._reaches_broker()))
 
     async def description(self) -> _Page:
         return _Page(200, _JSON, (await self._descriptions())[0])

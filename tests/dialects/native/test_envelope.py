@@ -155,6 +155,19 @@ def test_a_member_that_there_is_not_is_named_and_answered_by_those_there_are(
     assert members <= set(listed.split(", "))
 
 
+def test_a_patch_of_a_member_that_there_is_not_is_answered_in_the_same_words(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as app:
+        app.request("PUT", "/v1/devices/d", {})
+        merged = app.request("PATCH", "/v1/devices/d", {"colour": "red"})
+        patched = app.request("PATCH", "/v1/devices/d", [{"op": "add", "path": "/colour", "value": "red"}])
+    told = [
+        (reply.status, reply.json()["field"], reply.json()["detail"].partition(" are ")[0])
+        for reply in (merged, patched)
+    ]
+    assert told == [(400, "colour", "colour: Unknown member; the members here")] * 2
+    assert "hardware_version, " in merged.json()["detail"]
+
+
 def test_a_request_that_takes_no_body_is_refused_with_one_that_means_something(tmp_path: Path) -> None:
     with running(tmp_path / "data") as app:
         app.request("POST", "/v1/devices", {"ident": "a"})

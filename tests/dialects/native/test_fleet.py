@@ -336,6 +336,10 @@ def test_csv_is_what_spreadsheets_read_and_write(app: App) -> None:
             [(2, "failed", "invalid_json"), (3, "failed", "invalid_body"), (4, "failed", "invalid_document")],
         ),
         ("name,ident\nx,a\n", [(2, "created", None)]),
+        (
+            ",,\nident,,name,\na,,x,\n,,,\nb,y,x,\nc,,,z\n",
+            [(3, "created", None), (5, "failed", "invalid_csv"), (6, "failed", "invalid_csv")],
+        ),
     ],
 )
 def test_csv_is_read_by_its_header_and_its_rows_are_told_by_their_first_line(
@@ -361,7 +365,7 @@ def test_why_a_row_is_not_csv_is_told(app: App, row: bytes, reason: str) -> None
 
 
 def test_the_name_of_an_unknown_column_is_shown_briefly_and_in_quotes(app: App) -> None:
-    for column, shown in {"": "", " ident": " ident", "c" * 5_000: "c" * 256 + "…"}.items():
+    for column, shown in {" ident": " ident", "c" * 5_000: "c" * 256 + "…"}.items():
         refused = load_csv(app, f"{column},name\na,b\n").json()
         assert (refused["field"], refused["detail"].startswith(f'Unknown column "{shown}";')) == (shown, True)
 

@@ -137,7 +137,8 @@ def edit_device(request: Request) -> devices.Edit:
         return _edit(request, lambda document: patch.apply_json_patch(document, steps, longest=limits.MAX_DEVICE))
     if unknown := body.keys() - set(shapes.COLUMNS):
         first = brief(min(unknown))
-        raise invalid("invalid_body", f"Unknown member {first}.", first)
+        known = ", ".join(shapes.COLUMNS)
+        raise invalid("invalid_body", f"{first}: Unknown member; the members here are {known}.", first)
     return _edit(request, lambda document: patch.apply_merge_patch(document, body))
 
 
