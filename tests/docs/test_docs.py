@@ -217,6 +217,7 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.MAX_BATCH_BODY},
         {limits.MAX_ENROLLMENT_BODY},
         {limits.MAX_IMPORT_LINE},
+        {limits.MAX_IMPORT_COLUMNS},
         {limits.MAX_CONTAINERS},
     ],
     "client": [

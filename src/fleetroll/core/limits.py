@@ -82,6 +82,7 @@ MAX_COUNTED_TAGS = 1000
 MAX_COUNTED_KINDS = 1000
 
 # Bulk work.
+MAX_IMPORT_COLUMNS = 16_384  # of a CSV; a spreadsheet has no more
 MAX_IMPORT_LINE = 10 * MAX_DOCUMENT  # a device, whose quotes CSV doubles: two thirds of a document may be quotes
 BULK_BATCH = 1_000
 BATCH_BYTES = 2 << 20  # of devices that are taken together, however few they are

@@ -148,6 +148,8 @@ class _Csv:
 
     def _header(self, record: bytes) -> list[str]:
         columns = _cells(record.removeprefix(_MARK))
+        if len(columns) > limits.MAX_IMPORT_COLUMNS:
+            raise invalid("invalid_csv", f"A CSV may have at most {limits.MAX_IMPORT_COLUMNS} columns.")
         named = Counter(column for column in columns if column)
         for column, count in named.items():
             if count > 1:

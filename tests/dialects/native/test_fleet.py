@@ -388,7 +388,7 @@ def test_others_have_their_turn_while_lines_without_a_row_are_read(app: App, med
 
 def test_a_header_of_many_columns_takes_no_longer_than_its_length(app: App) -> None:
     # One of 45,000 columns, each looked for among all others, stopped the server for seconds.
-    few, many = (seconds_to_load(app, count) for count in (5_000, 40_000))
+    few, many = (seconds_to_load(app, count) for count in (2_000, 16_000))
     assert many < 24 * few
 
 
@@ -412,6 +412,7 @@ def seconds_to_load(app: App, columns: int) -> float:
         ("ident,name,ident", "invalid_csv", None),
         ("ident,metadata,metadata.x", "invalid_csv", "metadata"),
         ('ident,"name', "invalid_csv", None),
+        ("ident" + limits.MAX_IMPORT_COLUMNS * ",", "invalid_csv", None),
     ],
 )
 def test_a_csv_header_that_no_row_can_satisfy_is_refused_before_any_row(
