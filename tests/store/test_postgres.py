@@ -25,7 +25,7 @@ from fleetroll.store.port import Lease, Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
 from fleetroll.store.refusals import Refused, Unreachable
 from tests.support import pooler
-from tests.support.postgres import Server, empty_database, new_database, own_server
+from tests.support.postgres import Server, empty_database, held_up, new_database, own_server
 from tests.support.proxy import wired
 from tests.support.stores import ENGINES, NOW, changed, device, document, event, key, organization, plant
 
@@ -249,20 +249,6 @@ async def used(store: Store, org: int) -> list[int]:
         return [(await records.keys.insert(key(org), prefix, "")).id for prefix in "ab"]
 
     return await store.write(work)
-
-
-async def held_up(observer: asyncpg.Connection) -> None:
-    """Return once somebody waits for what another transaction of this database holds."""
-
-    async def is_waiting() -> bool:
-        return bool(
-            await observer.fetchval(
-                "SELECT count(*) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pg_blocking_pids(pid) <> '{}'"
-            )
-        )
-
-    await until(is_waiting)
 
 
 async def test_what_no_organization_keeps_apart_is_written_in_one_order(
