@@ -553,6 +553,30 @@ async def test_nobody_waits_for_a_session_for_ever(
     assert await store.read.leases.get("test") is None
 
 
+async def test_a_walk_waits_for_its_turn_however_long_that_takes(
+    session: asyncpg.Connection, observer: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unlike a list: whoever exports much at a time gets none of it only in part."""
+    monkeypatch.setattr(postgres_connections, "_TURN_SECONDS", 0.2)
+    monkeypatch.setattr(postgres, "_BULK", structs.replace(postgres._BULK, most=1, settings={}))
+    store = await ENGINES["postgres"](tmp_path / "registry")
+    await store.write(lambda records: records.devices.insert(1, device("only"), NOW))
+
+    async def walk() -> list[str]:
+        return [one.ident async for found in store.bulk.devices.walk(1, None, len) for one in found]
+
+    async with session.transaction():
+        await session.execute("LOCK TABLE device")
+        walks = [asyncio.ensure_future(walk()) for _ in range(3)]
+        await held_up(observer)
+        with pytest.raises(Fault) as refused:
+            await store.bulk.devices.page(1, None, Sort(), Page(1))
+        assert refused.value.code == "database_unavailable"
+        await asyncio.sleep(0.4)
+    assert await asyncio.gather(*walks) == [["only"]] * 3
+    await store.close()
+
+
 async def test_a_list_of_what_an_operator_has_locked_is_not_called_too_costly(
     store: Store, session: asyncpg.Connection, org: int
 ) -> None:

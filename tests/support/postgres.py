@@ -265,7 +265,10 @@ async def _make_template(connection: asyncpg.Connection, server: str) -> None:
 
 
 async def held_up(observer: asyncpg.Connection) -> None:
-    """Return once somebody waits for what another transaction of the observer's database holds."""
+    """Return once somebody waits for what another transaction of the observer's database holds.
+
+    An observer in a transaction of its own knows only the sessions that it saw at first.
+    """
     waiting = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pg_blocking_pids(pid) <> '{}'"
     )

@@ -118,14 +118,15 @@ def test_an_organization_that_is_deleted_while_its_devices_are_sought_is_left_ou
             assert app.request("POST", "/v1/devices", {"ident": "d", "template": number}, headers=place).status == 201
 
         async def story() -> Response:
-            session = await asyncpg.connect(url)
+            session, observer = await asyncpg.connect(url), await asyncpg.connect(url)
             async with session.transaction():
                 await session.execute("LOCK TABLE device")
                 change = {"datastreams": [{"pin": "v7", "type": "string"}]}
                 changing = asyncio.ensure_future(app.call("PATCH", "/v1/templates/meter", change))
-                await held_up(session)
+                await held_up(observer)
                 await session.execute("DELETE FROM organization WHERE slug = 'gone'")
             await session.close()
+            await observer.close()
             return await changing
 
         assert app.run(story()).status == 200
