@@ -17,7 +17,7 @@ from msgspec import structs
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Event, Link, Organization
-from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort
+from fleetroll.core.query import Comparison, Filter, Not, Operator, Page, Search, Sort
 from fleetroll.core.times import SECOND
 from fleetroll.service import presence
 from fleetroll.store import migrations, postgres, postgres_connections, postgres_schema, select, sqlite
@@ -574,6 +574,43 @@ async def test_a_walk_waits_for_its_turn_however_long_that_takes(
         assert refused.value.code == "database_unavailable"
         await asyncio.sleep(0.4)
     assert await asyncio.gather(*walks) == [["only"]] * 3
+    await store.close()
+
+
+async def test_a_look_up_in_a_deadlock_with_an_operators_command_may_be_tried_again(
+    store: Store, session: asyncpg.Connection, observer: asyncpg.Connection, org: int
+) -> None:
+    untagged = Not(Comparison("tags", Operator.HAS, "t"))
+    async with session.transaction():
+        await session.execute("SET LOCAL deadlock_timeout = '1h'")  # so that the server ends the look-up of the two
+        await session.execute("LOCK TABLE device_tag")
+        looking = asyncio.ensure_future(store.read.devices.page(org, untagged, Sort(), Page(1)))
+        await held_up(observer)
+        await session.execute("LOCK TABLE device")
+    with pytest.raises(Fault) as refused:
+        await looking
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01", "53200", "53400", "57014", "58030"])
+async def test_what_the_server_cannot_do_now_is_no_fault_of_ours(engine: str, code: str) -> None:
+    """It says so itself: by these codes, of transactions that conflict, memory, limits and its disk."""
+    url = await new_database()
+    store, session = await postgres.open_store(url, migrate=False), await asyncpg.connect(url)
+    await store.write(lambda records: records.devices.insert(1, device("only"), NOW))
+    raising = f"LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
+    await session.execute(f"CREATE FUNCTION is_read() RETURNS boolean {raising}")
+    await session.execute("ALTER TABLE device RENAME TO every_device")
+    await session.execute("CREATE VIEW device AS SELECT * FROM every_device WHERE is_read()")
+    for asking in (
+        store.read.devices.get(1, "only"),
+        store.bulk.devices.by_id(1, 1),
+        store.write(lambda records: records.devices.get(1, "only")),
+    ):
+        with pytest.raises(Fault) as refused:
+            await asking
+        assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+    await session.close()
     await store.close()
 
 

@@ -394,6 +394,14 @@ _AWAY = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InternalClientError,
 )
+# The statement was sound, and the server could not run it now, or not beside what others do.
+_TROUBLED = (
+    asyncpg.QueryCanceledError,  # by its operator or a limit
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+)
 
 
 async def _is_modest(session: Session, statement: str, values: Values) -> bool:
@@ -419,7 +427,7 @@ def fault(problem: Exception) -> Exception:
         return invalid("invalid_text", "Text must not contain U+0000.")
     if isinstance(problem, asyncpg.DiskFullError):
         return storage_full()
-    if isinstance(problem, DatabaseAway | asyncpg.QueryCanceledError):  # canceled by its operator or a limit
+    if isinstance(problem, (DatabaseAway, *_TROUBLED)):
         logger.warning("the database is unavailable: %s", problem)
         return unavailable()
     return problem
