@@ -557,7 +557,6 @@ async def test_a_walk_waits_for_its_turn_however_long_that_takes(
     session: asyncpg.Connection, observer: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unlike a list: whoever exports much at a time gets none of it only in part."""
-    monkeypatch.setattr(postgres_connections, "_TURN_SECONDS", 0.2)
     monkeypatch.setattr(postgres, "_BULK", structs.replace(postgres._BULK, most=1, settings={}))
     store = await ENGINES["postgres"](tmp_path / "registry")
     await store.write(lambda records: records.devices.insert(1, device("only"), NOW))
@@ -565,6 +564,8 @@ async def test_a_walk_waits_for_its_turn_however_long_that_takes(
     async def walk() -> list[str]:
         return [one.ident async for found in store.bulk.devices.walk(1, None, len) for one in found]
 
+    assert await walk() == ["only"]  # what it needs is connected from then on
+    monkeypatch.setattr(postgres_connections, "_TURN_SECONDS", 0.2)
     async with session.transaction():
         await session.execute("LOCK TABLE device")
         walks = [asyncio.ensure_future(walk()) for _ in range(3)]
