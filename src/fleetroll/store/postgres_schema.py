@@ -29,6 +29,7 @@ ADMINISTRATION = Purpose("administration", 1, {"default_transaction_isolation": 
 _OURS = "fleetroll"
 UNFINISHED_COPY = "fleetroll_copy"  # the table of how far a copy is, which goes with its end
 _MIGRATION_LOCK = f"SELECT pg_advisory_xact_lock({LOCK_SPACE}, 0)"  # in the place of an organization
+_MIGRATION_PATIENCE = "30s"  # for a table that somebody else uses, who may have forgotten about it
 # With a column that a later step moves to a table of its own.
 _BOOKKEEPING = """
 CREATE TABLE IF NOT EXISTS fleetroll (version bigint NOT NULL, server_key text COLLATE "C");
@@ -175,13 +176,27 @@ async def _take_steps(session: Session) -> list[migrations.Migration]:
                 continue
             if version:
                 await _require_unserved(session)
-            await session.command(step.text)
+            await _take(session, step)
             await session.fetch("UPDATE fleetroll SET version = :version", {"version": step.number})
             if step is steps[-1]:
                 await make_search_index(session)
         taken.append(step)
         migrations.log_step(logger, step, since=taken[0].number - 1)
     return taken
+
+
+async def _take(session: Session, step: migrations.Migration) -> None:
+    """Raises Unreachable where somebody else goes on using a table: whoever asks for it meanwhile waits as well."""
+    await session.command(f"SET LOCAL lock_timeout = '{_MIGRATION_PATIENCE}'")
+    try:
+        await session.command(step.text)
+    except DatabaseAway as problem:
+        if not isinstance(problem.__cause__, asyncpg.LockNotAvailableError):
+            raise
+        raise Unreachable(
+            f"Another session uses a table that step {step.number} changes, as pg_dump does; wait for it or end it, "
+            "then migrate again."
+        ) from None
 
 
 async def _require_unserved(session: Session) -> None:

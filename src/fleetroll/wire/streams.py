@@ -1,6 +1,7 @@
 """Replies that are sent in parts: rows as NDJSON or CSV, server-sent events, plain bytes. Memory stays constant."""
 
 import asyncio
+import contextlib
 import csv
 import io
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -17,6 +18,7 @@ from fleetroll.wire.spool import Spool
 
 _NDJSON, _CSV = "application/x-ndjson", "text/csv; charset=utf-8"
 _OF_PROXIES = frozenset({b"via", b"forwarded", b"x-forwarded-for"})
+_LOOK_SECONDS = 1.0
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -69,15 +71,44 @@ async def _rows(route: Route, request: Request, items: AsyncIterator[list[Any]])
 async def until_gone(parts: AsyncGenerator[bytes, None], client_ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
     """The parts. While none come, a client that has closed its sending side is sent an empty line now and then.
 
-    One that has left looks the same until something is sent to it.
+    One that has left looks the same until something is sent to it. Where a part takes long, as one that waits for its
+    turn at the store, empty ones come before it, so that whoever sends them can look for the client.
     """
     clock = asyncio.get_running_loop().time
     spoken = clock()
-    async for part in parts:
-        is_silent = not part and client_ended.is_set() and clock() - spoken >= limits.EVENT_HEARTBEAT
-        if part or is_silent:
-            spoken = clock()
-        yield b"\n" if is_silent else part
+    async with contextlib.aclosing(_punctual(parts)) as punctual:
+        async for part in punctual:
+            is_silent = not part and client_ended.is_set() and clock() - spoken >= limits.EVENT_HEARTBEAT
+            if part or is_silent:
+                spoken = clock()
+            yield b"\n" if is_silent else part
+
+
+async def _punctual(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The parts, and an empty one in each second of waiting for one, except for the first, which decides the status."""
+    making: asyncio.Future[bytes | None] | None = None
+    patience = None
+    try:
+        while True:
+            making = making or asyncio.ensure_future(_following(parts))
+            await asyncio.wait((making,), timeout=patience)
+            part: bytes | None = b""
+            if making.done():
+                part, making = making.result(), None
+            if part is None:
+                return
+            patience = _LOOK_SECONDS
+            yield part
+    finally:
+        if making is not None:
+            making.cancel()
+            await asyncio.wait((making,))
+        await parts.aclose()
+
+
+async def _following(parts: AsyncGenerator[bytes, None]) -> bytes | None:
+    """The next part; None where there are no more."""
+    return await anext(parts, None)
 
 
 async def _csv_rows(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncGenerator[bytes, None]:

@@ -1,13 +1,18 @@
 """Templates: their parts, what they make of devices, and what they refuse."""
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from msgspec import structs
 
+from fleetroll.core import limits
 from fleetroll.core.model import Datastream, DatastreamKind, Metafield, MetafieldKind
 from fleetroll.store.port import Records
-from tests.support.app import App, Response
+from tests.support.app import App, Response, running
+from tests.support.postgres import held_up, new_database
 
 TEMPERATURE = {"pin": "V1", "type": "double", "alias": "temperature", "unit": "celsius", "unit_symbol": "C"}
 SERIAL = {"name": "Serial Number", "type": "Text", "mandatory": True}
@@ -80,6 +85,53 @@ def test_new_datastreams_reach_the_devices_there_are_wherever_they_are(app: App)
         assert device["schema"] == {"v7": {"type": "string"}}
         newest = app.request("GET", f"/v1/devices/{name}/timeline", headers=headers).json()["events"][0]
         assert (newest["type"], newest["data"]) == ("device.updated", {"changed": ["schema"]})
+
+
+def test_new_datastreams_reach_all_devices_or_none(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many they are, as long as one transaction may take them."""
+    number = made(app, metafields=[])["id"]
+    count = 2 * limits.SWEEP_BATCH + 1
+    inside = within(app, "child")
+    for place, some in (({}, range(3)), (inside, range(3, count))):
+        rows = b"".join(b'{"ident": "d%d", "template": %d}\n' % (one, number) for one in some)
+        headers = {**place, "content-type": "application/x-ndjson"}
+        results = app.request("POST", "/v1/devices:import", raw=rows, headers=headers).lines()
+        assert [one["outcome"] for one in results] == ["created"] * len(some)
+    monkeypatch.setattr(limits, "MAX_TEMPLATE_SWEEP", count - 1)
+    change = {"datastreams": [{"pin": "v7", "type": "string"}]}
+    reply = app.request("PATCH", "/v1/templates/meter", change)
+    assert refused(reply) == (409, "too_many_devices", "datastreams")
+    assert app.request("GET", "/v1/devices/d0").json()["revision"] == 1
+    monkeypatch.setattr(limits, "MAX_TEMPLATE_SWEEP", count)
+    assert app.request("PATCH", "/v1/templates/meter", change).status == 200
+    shown = [app.request("GET", "/v1/devices?limit=1000", headers=place).json()["devices"] for place in ({}, inside)]
+    assert [one["schema"] for devices in shown for one in devices] == [{"v7": {"type": "string"}}] * count
+
+
+def test_an_organization_that_is_deleted_while_its_devices_are_sought_is_left_out(tmp_path: Path) -> None:
+    """Another process may do so, if it is far enough below that of the template."""
+    url = asyncio.run(new_database())
+    with running(tmp_path / "data", database=url) as app:
+        number = made(app, metafields=[])["id"]
+        inside = within(app, "first")
+        for place in (inside, within(app, "gone")):
+            assert app.request("POST", "/v1/devices", {"ident": "d", "template": number}, headers=place).status == 201
+
+        async def story() -> Response:
+            session, observer = await asyncpg.connect(url), await asyncpg.connect(url)
+            async with session.transaction():
+                await session.execute("LOCK TABLE device")
+                change = {"datastreams": [{"pin": "v7", "type": "string"}]}
+                changing = asyncio.ensure_future(app.call("PATCH", "/v1/templates/meter", change))
+                await held_up(observer)
+                await session.execute("DELETE FROM organization WHERE slug = 'gone'")
+            await session.close()
+            await observer.close()
+            return await changing
+
+        assert app.run(story()).status == 200
+        device = app.request("GET", "/v1/devices/d", headers=inside)
+        assert device.json()["schema"] == {"v7": {"type": "string"}}
 
 
 def test_metadata_keeps_to_the_metafields_on_every_way_in(app: App) -> None:
