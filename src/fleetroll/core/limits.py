@@ -66,7 +66,8 @@ MAX_POINTER = 1024
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
 MAX_PAGE_PARTS = 10_000  # of templates
-MAX_PAGE_BYTES = 8 << 20  # of more than the usual page: where devices are large, it has fewer of them
+MAX_PAGE_BYTES = 8 << 20  # of more than the usual page: where records are large, it has fewer of them
+HEAVY_AT_A_TIME = 10  # templates or DMS that are read, as each of them may be large
 MAX_ATTRIBUTES = 100
 MAX_NUMBERED_PAGE = 5000  # where pages have numbers
 MAX_FILTER = 4096
@@ -103,7 +104,6 @@ MAX_CREDENTIAL = 1024
 
 # Templates.
 MAX_TEMPLATE = 256 << 10  # its parts, as JSON
-TEMPLATES_AT_A_TIME = 10  # that are read, as each of them may be large
 MAX_DATASTREAMS = 256
 MAX_EVENT_CODES = 256
 MAX_METAFIELDS = 256
@@ -141,7 +141,7 @@ DEFAULT_QUOTAS = {
 EVENT_HEARTBEAT = 15.0
 MAX_EVENT_STREAMS = 1_000
 MAX_TENANT_STREAMS = 100  # of an organization and all below it; the root may use all there is
-EVENT_BATCH = 500
+EVENT_BATCH = 32  # that are read at a time: each may have a document
 LIVE_READINGS = 1_000  # that wait for one follower
 LIVE_BATCH = 200  # that processes tell each other in one message, or the broker at a time
 
@@ -205,6 +205,8 @@ MAX_READING_DOCUMENT = 4096
 MAX_SERIES_PER_DEVICE = 1_000
 MAX_READING_AHEAD = 24 * 3600
 MAX_RANGE, DEFAULT_RANGE = 10_000, 1_000  # readings of one reply
+READINGS_AT_A_TIME = 250  # that are read: each may have a document
+HISTORY_BYTES = 2 << 20  # of values after which a reply is full that is a message to a client of the broker
 MAX_BUCKETS = 10_000
 VAST_NUMBER = 1e140  # from here on sums of squares may overflow a float, and those of inverses vanish
 FORGOTTEN_BATCH = 5_000  # that are deleted in one transaction
