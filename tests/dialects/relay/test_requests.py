@@ -105,6 +105,28 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         yield Desk(app)
 
 
+def test_a_token_for_the_history_is_good_for_reading_and_outlives_no_key_of_another_application(desk: Desk) -> None:
+    key = desk.app.request("POST", "/v1/keys", {"name": "k", "role": "admin", "kind": "nats"}).json()
+    user = claims(key["nats"]["api_key"])["sub"]
+    asked = Request("accounts.user.get_http_token", user, b'{"service": "influx"}')
+    token = json.loads(desk.app.runner.run(desk.app.application.subjects.answer(asked)))["data"]["token"]
+    device = desk.create("visited")["id"]
+    past = {
+        "device_id": device,
+        "fields": ["t"],
+        "start": "2023-01-01T00:00:00.000Z",
+        "end": "2024-01-01T00:00:00.000Z",
+    }
+    assert desk.app.request("POST", "/iot/db/telemetry/history", past, key=token).status == 200
+    assert desk.app.request("GET", "/v1/me", key=token).json()["key"]["scopes"] == ["devices:read"]
+    refused = [
+        desk.app.request("POST", "/v1/keys", {"name": "for ever", "role": "admin"}, key=token),
+        desk.app.request("GET", "/v1/devices/visited/timeline", key=token),
+        desk.app.request("DELETE", "/v1/devices/visited", key=token),
+    ]
+    assert [one.status for one in refused] == [403, 403, 403]
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_whatever_is_sent_has_an_answer_in_the_vendors_form(desk: Desk, operation: str, body: bytes) -> None:
