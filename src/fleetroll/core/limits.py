@@ -157,6 +157,7 @@ MAX_DURATION = 100 * 365 * 86_400 * 1_000_000  # microseconds
 MAX_KEYS_DUE, MAX_OWN_KEYS_DUE = 16, 8  # of RSA, in all and of an organization: they are made one after the other
 KEY_TIME = 5.0  # in which one of them is nearly always made
 MAX_SLOT_EVENTS = 100
+MAX_LIFE_EVENTS, MAX_PAGE_EVENTS = 100, 10_000  # that are shown of one device, and of a page of them
 MAX_SLOT_VERSIONS = 100
 
 # The broker.
