@@ -237,7 +237,7 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.MAX_DOCUMENT_DEPTH},
     ],
     "event streams": [{limits.MAX_EVENT_STREAMS}, {limits.MAX_TENANT_STREAMS}],
-    "pages": [{limits.MAX_PAGE_BYTES}, {limits.MAX_PAGE_PARTS}, {limits.MAX_TEMPLATE}],
+    "pages": [{limits.MAX_PAGE_BYTES}, {limits.HISTORY_BYTES}, {limits.MAX_PAGE_PARTS}, {limits.MAX_TEMPLATE}],
     "RSA keys waiting to be generated": [{limits.MAX_KEYS_DUE}, {limits.MAX_OWN_KEYS_DUE}, {503}],
     "JSON Patch": [{limits.MAX_PATCH_OPERATIONS}, {limits.MAX_PATCH}],
     "filter": [{limits.MAX_FILTER}, {limits.MAX_PREDICATES}, {limits.MAX_FILTER_DEPTH}],

@@ -70,6 +70,17 @@ def test_a_list_is_signed_anew_when_it_changes_and_only_then(app: App) -> None:
     assert revoked(app.request("GET", CRL).body) == {second}
 
 
+def test_a_list_is_the_same_however_much_of_it_is_read_at_a_time(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    serials = {enrolled(app, "line", f"pump-{number}") for number in range(5)}
+    for serial in serials:
+        rule(app, serial, "revoke")
+    whole = app.request("GET", CRL).body
+    assert revoked(whole) == serials
+    for size in (1, 2, 5):
+        monkeypatch.setattr(authorities, "_LIST_PAGE", size)
+        assert app.request("GET", CRL).body == whole
+
+
 def test_each_list_has_a_higher_number_than_those_before(app: App) -> None:
     """Even one that equals an earlier list: whoever knows the one in between would take it for old."""
     serial, numbers = enrolled(app, "line", "pump-1"), []

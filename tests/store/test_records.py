@@ -814,9 +814,14 @@ async def test_the_life_of_devices_is_what_changed_their_status(store: Store, or
     types = ("device.updated", "device.identity_changed", "device.decommissioned")
     entries = [event(org, subject, type=type) for type in types for subject in (1, 2, 3)]
     await store.write(lambda records: records.timeline.append([*entries, event(org + 1, 1, type=types[1])]))
-    found = await store.read.timeline.lives(org, [1, 3])
+    found = await store.read.timeline.lives(org, [1, 3], 100)
     assert [(one.subject_id, one.type) for one in found] == [(s, type) for type in types[1:] for s in (1, 3)]
-    assert await store.read.timeline.lives(org, []) == []
+    assert await store.read.timeline.lives(org, [], 100) == []
+    for devices in ([1, 3], [1]):
+        newest = await store.read.timeline.lives(org, devices, 1)
+        assert [(one.subject_id, one.type) for one in newest] == [(device, types[2]) for device in devices]
+        both = await store.read.timeline.lives(org, devices, 2)
+        assert [(one.subject_id, one.type) for one in both] == [(s, type) for type in types[1:] for s in devices]
 
 
 # --- leases ----------------------------------------------------------------------------------------------------------

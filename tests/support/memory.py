@@ -743,8 +743,9 @@ class Timeline:
     async def of_device(self, org: int, device: int, before: int, limit: int) -> list[Event]:
         return [event for event in self._about(org, device)[::-1] if event.id < before][:limit]
 
-    async def lives(self, org: int, devices: Collection[int]) -> list[Event]:
-        return [one for one in self._after(0) if one.org == org and one.subject_id in devices and one.type in LIFE]
+    async def lives(self, org: int, devices: Collection[int], most: int) -> list[Event]:
+        lives = [[one for one in self._about(org, device) if one.type in LIFE][-most:] for device in devices]
+        return sorted((event for life in lives for event in life), key=lambda event: event.id)
 
     async def since(self, org: int, after: int, limit: int) -> list[Event]:
         return [event for event in self._after(after) if event.org == org][:limit]

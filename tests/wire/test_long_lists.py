@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from fleetroll.core import limits
+from fleetroll.core.model import NewEvent
 from fleetroll.service import portions
 from fleetroll.wire import answers
 from tests.support.app import App, running
@@ -101,7 +103,7 @@ def test_a_page_of_large_templates_has_fewer_of_them(app: App, monkeypatch: pyte
     blynk = "/api/v1/organization/templates?size=6&page=0"
     assert walked(app, "/v1/templates?limit=1000", "templates", "name") == [TEMPLATES]
     for at_a_time, parts in ((1, 10_000), (2, 50), (3, 1), (10, 100)):
-        monkeypatch.setattr(limits, "TEMPLATES_AT_A_TIME", at_a_time)
+        monkeypatch.setattr(limits, "HEAVY_AT_A_TIME", at_a_time)
         monkeypatch.setattr(limits, "MAX_PAGE_PARTS", parts)
         for limit in (1, 2, 1000):
             pages = walked(app, f"/v1/templates?limit={limit}", "templates", "name")
@@ -132,6 +134,55 @@ def test_a_page_of_large_devices_has_fewer_of_them(app: App, monkeypatch: pytest
             assert sorted(name for page in pages for name in page) == sorted(everything[0])
             assert len(pages) > 1
     assert len(walked(app, "/v1/devices?limit=50", "devices", "ident")) == 2
+
+
+@pytest.fixture
+def wordy(tmp_path: Path) -> Iterator[App]:
+    """A server with a device `wordy` that has said much."""
+    with running(tmp_path / "data") as app:
+        number = app.request("POST", "/v1/devices", {"ident": "wordy"}).json()["id"]
+        services, said = app.services, msgspec.Raw(msgspec.json.encode({"name": "e", "value": "long" * 500}))
+        held = app.runner.run(services.store.read.devices.token(number))
+        assert held is not None
+        event = NewEvent(held.org, services.clock(), "device.event", "device", number, "wordy", "test", "test", said)
+        app.runner.run(services.store.write(lambda records: records.timeline.append([event] * 40)))
+        value = {"text": "long" * 500}
+        readings = [{"metric": "m", "value": value, "at": f"2026-01-01T00:00:{second:02}Z"} for second in range(40)]
+        assert app.request("POST", "/v1/devices/wordy/telemetry", {"readings": readings}).status == 200
+        yield app
+
+
+@pytest.mark.parametrize(
+    ("target", "member", "name"),
+    [
+        ("timeline?limit=1000", "events", "id"),
+        ("telemetry?metric=m&limit=1000", "readings", "at"),
+        ("telemetry?metric=m&order=desc&limit=1000", "readings", "at"),
+    ],
+)
+def test_a_page_of_what_devices_said_at_length_has_less_of_it(
+    wordy: App, monkeypatch: pytest.MonkeyPatch, target: str, member: str, name: str
+) -> None:
+    [everything] = walked(wordy, f"/v1/devices/wordy/{target}", member, name)
+    monkeypatch.setattr(limits, "READINGS_AT_A_TIME", 7)
+    for size in (1, 10_000, 40_000):
+        monkeypatch.setattr(limits, "MAX_PAGE_BYTES", size)
+        pages = walked(wordy, f"/v1/devices/wordy/{target}", member, name)
+        assert [one for page in pages for one in page] == everything
+        assert max(map(len, pages)) < 40
+
+
+def test_a_page_of_large_dms_has_fewer_of_them(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"line-{number}" for number in range(9)]
+    for name in names:
+        assert app.request("POST", "/v1/dms", {"name": name, "metadata": {"text": "long" * 500}}).status == 201
+    assert walked(app, "/v1/dms?limit=1000", "dms", "name") == [names]
+    for at_a_time, size in ((1, 5_000), (4, 1), (10, 5_000)):
+        monkeypatch.setattr(limits, "HEAVY_AT_A_TIME", at_a_time)
+        monkeypatch.setattr(limits, "MAX_PAGE_BYTES", size)
+        pages = walked(app, "/v1/dms?limit=1000", "dms", "name")
+        assert [name for page in pages for name in page] == names
+        assert len(pages) > 1
 
 
 def test_a_page_of_devices_with_many_names_has_fewer_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,8 @@ MAX_POINTER = 1024
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
 MAX_PAGE_PARTS = 10_000  # of templates
-MAX_PAGE_BYTES = 8 << 20  # of more than the usual page: where devices are large, it has fewer of them
+MAX_PAGE_BYTES = 8 << 20  # of more than the usual page: where records are large, it has fewer of them
+HEAVY_AT_A_TIME = 10  # templates or DMS that are read, as each of them may be large
 MAX_ATTRIBUTES = 100
 MAX_NUMBERED_PAGE = 5000  # where pages have numbers
 MAX_FILTER = 4096
@@ -105,7 +106,6 @@ MAX_CREDENTIAL = 1024
 
 # Templates.
 MAX_TEMPLATE = 256 << 10  # its parts, as JSON
-TEMPLATES_AT_A_TIME = 10  # that are read, as each of them may be large
 MAX_DATASTREAMS = 256
 MAX_EVENT_CODES = 256
 MAX_METAFIELDS = 256
@@ -143,7 +143,7 @@ DEFAULT_QUOTAS = {
 EVENT_HEARTBEAT = 15.0
 MAX_EVENT_STREAMS = 1_000
 MAX_TENANT_STREAMS = 100  # of an organization and all below it; the root may use all there is
-EVENT_BATCH = 500
+EVENT_BATCH = 32  # that are read at a time: each may have a document
 LIVE_READINGS = 1_000  # that wait for one follower
 LIVE_BATCH = 200  # that processes tell each other in one message, or the broker at a time
 
@@ -159,6 +159,7 @@ MAX_DURATION = 100 * 365 * 86_400 * 1_000_000  # microseconds
 MAX_KEYS_DUE, MAX_OWN_KEYS_DUE = 16, 8  # of RSA, in all and of an organization: they are made one after the other
 KEY_TIME = 5.0  # in which one of them is nearly always made
 MAX_SLOT_EVENTS = 100
+MAX_LIFE_EVENTS, MAX_PAGE_EVENTS = 100, 10_000  # that are shown of one device, and of a page of them
 MAX_SLOT_VERSIONS = 100
 
 # The broker.
@@ -207,10 +208,12 @@ MAX_READING_DOCUMENT = 4096
 MAX_SERIES_PER_DEVICE = 1_000
 MAX_READING_AHEAD = 24 * 3600
 MAX_RANGE, DEFAULT_RANGE = 10_000, 1_000  # readings of one reply
+READINGS_AT_A_TIME = 250  # that are read: each may have a document
+HISTORY_BYTES = 2 << 20  # of values after which a reply is full that is a message to a client of the broker
 MAX_BUCKETS = 10_000
 VAST_NUMBER = 1e140  # from here on sums of squares may overflow a float, and those of inverses vanish
 FORGOTTEN_BATCH = 5_000  # that are deleted in one transaction
-MAX_EXPORT_READINGS = 100_000
+MAX_EXPORT_READINGS, MAX_EXPORT_BYTES = 100_000, 32 << 20  # the values alone
 EXPORTS_PER_DAY = 10
 EXPORT_LIFETIME = 3600  # of the link to one
 MAX_PROPERTY = 64

@@ -103,6 +103,9 @@ OWN_ACTIONS: dict[Role, frozenset[Action]] = {
 UNSCOPED = frozenset({Action.KEY_SELF})
 """What every API key may do, and no scope takes away: ask whose it is."""
 
+VISITING = (Action.DEVICES_READ.value,)
+"""The scopes of an access token that was given out over the broker, for histories over HTTP."""
+
 GRANTABLE = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
 _PLACED = set(MINIMUM_ROLE).union(UNSCOPED, *OWN_ACTIONS.values())
 if unplaced := set(Action) - _PLACED:

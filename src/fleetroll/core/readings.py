@@ -72,6 +72,13 @@ def require_few(since: Instant, until: Instant, interval: int) -> None:
         raise invalid("too_many_buckets", message, "interval")
 
 
+def weight(value: Any) -> int:
+    """About how many bytes a value has as it is shown."""
+    if isinstance(value, str):
+        return len(value)
+    return len(msgspec.json.encode(value)) if isinstance(value, dict | list) else 0
+
+
 def check(types: Mapping[str, str], metric: str, value: Any) -> None:
     """Raises Fault invalid for what cannot be a reading of this metric. Without a schema, any metric will do."""
     kind: str | None = types.get(metric) if types else _kind(metric, value)

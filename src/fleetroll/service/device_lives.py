@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from fleetroll.core import limits
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Device, Event
 from fleetroll.core.query import Part
@@ -14,7 +15,7 @@ T = TypeVar("T")
 
 
 class Life(Struct, frozen=True):
-    """A device and the events that changed its status, oldest first."""
+    """A device and the newest events that changed its status, oldest first."""
 
     device: Device
     events: list[Event]
@@ -25,14 +26,20 @@ def _has_changed_status(device: Device) -> bool:
     return device.status is not Status.NO_IDENTITY
 
 
+async def _events(call: Call, devices: list[int]) -> list[Event]:
+    """Anybody can change a status by hand, and back, so a device may have any number of them."""
+    if not devices:
+        return []
+    most = min(limits.MAX_LIFE_EVENTS, limits.MAX_PAGE_EVENTS // len(devices))
+    return await call.records.timeline.lives(call.org, devices, most)
+
+
 def with_life(operation: Operation[T, Device]) -> Operation[T, Life]:
     """The same operation, with the device's life as its result."""
 
     async def run(call: Call, value: T) -> Life:
         device = await operation.run(call, value)
-        return Life(
-            device, await call.records.timeline.lives(call.org, (device.id,)) if _has_changed_status(device) else []
-        )
+        return Life(device, await _events(call, [device.id] if _has_changed_status(device) else []))
 
     return operation.answering(run)
 
@@ -44,7 +51,7 @@ def with_lives(operation: Operation[T, devices.Devices]) -> Operation[T, Part[Li
         page = await operation.run(call, value)
         lives: dict[int, Life] = {device.id: Life(device, []) for device in page.devices}
         lived = [device.id for device in page.devices if _has_changed_status(device)]
-        for event in await call.records.timeline.lives(call.org, lived) if lived else ():
+        for event in await _events(call, lived):
             lives[event.subject_id].events.append(event)
         return Part(list(lives.values()), page.next)
 

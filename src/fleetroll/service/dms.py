@@ -20,8 +20,20 @@ async def _check(call: Call, new: Dms) -> None:
             raise not_found("authority", name)
 
 
+def _weight(one: Dms) -> int:
+    profile = one.settings.profile
+    return sum(map(len, (one.metadata, one.extras, profile.metadata, profile.extras)))
+
+
 noun: Noun[Dms] = Noun(
-    "dms", "name", lambda records: records.dms, Action.DMS_READ, Action.DMS_WRITE, check=_check, plural="dms"
+    "dms",
+    "name",
+    lambda records: records.dms,
+    Action.DMS_READ,
+    Action.DMS_WRITE,
+    check=_check,
+    plural="dms",
+    weight=_weight,
 )
 
 

@@ -8,7 +8,6 @@ import csv
 import io
 import zipfile
 from collections.abc import Callable, Iterable
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -22,8 +21,6 @@ from fleetroll.core.policy import Action
 from fleetroll.core.times import DAY, MILLISECOND, SECOND, seconds_of_day_left, to_datetime
 from fleetroll.service import datastreams, reports, templates
 from fleetroll.service.operations import Call, Effect, operation
-
-_PAGE = 5_000
 
 
 class Export(Struct, frozen=True):
@@ -82,7 +79,7 @@ async def order(call: Call, wanted: Export) -> Ticket:
 
 @operation(Action.SELF, Effect.STREAM)
 async def fetch(call: Call, ticket: Ticket) -> Archive:
-    """The file: the latest `limits.MAX_EXPORT_READINGS` of what was ordered, as of when it was.
+    """The file: the latest of what was ordered, as of when it was. How much fits is in `limits`.
 
     Raises Fault not_found `export_not_found` where it was not ordered, or too long ago.
     """
@@ -112,31 +109,32 @@ async def _found(call: Call, wanted: Export) -> tuple[Device, datastreams.Stream
 
 async def _rows(
     call: Call, device: Device, stream: datastreams.Stream, wanted: Export, span: Span
-) -> list[tuple[Instant, Any]]:
+) -> list[tuple[Instant, str]]:
     scan = call.services.store.scan.telemetry
     series = device.id, PRODUCTION, stream.metric
     if wanted.interval is not None:
         aggregate = readings.AGGREGATES[wanted.aggregate]
         buckets = await scan.buckets(device.org, series, span, wanted.interval)
-        return [(bucket.at, value) for bucket in buckets if (value := aggregate(bucket)) is not None]
-    found: list[tuple[Instant, Any]] = []
-    while len(found) < limits.MAX_EXPORT_READINGS:
-        page = await scan.range(device.org, series, span, _PAGE, descending=True)
-        found += [(reading.at, reading.value) for reading in page]
-        if len(page) < _PAGE:
+        numbers = ((bucket.at, aggregate(bucket)) for bucket in buckets)
+        return [(at, as_text(None, value)) for at, value in numbers if value is not None]
+    found: list[tuple[Instant, str]] = []
+    room, most = limits.MAX_EXPORT_BYTES, limits.READINGS_AT_A_TIME
+    while len(found) < limits.MAX_EXPORT_READINGS and room > 0:
+        page = await scan.range(device.org, series, span, most, descending=True)
+        some = [(reading.at, as_text(None, reading.value)) for reading in page]
+        found += some
+        room -= sum(len(text) for _, text in some)
+        if len(page) < most:
             break
         span = Span(span.since, page[-1].at)
     return found[::-1]
 
 
-def _writer(wanted: Export) -> Callable[[Instant, Any], list[str]]:
+def _writer(wanted: Export) -> Callable[[Instant, str], list[str]]:
     zone, form = _zone(wanted.zone), wanted.form
 
-    def write(at: Instant, value: Any) -> list[str]:
-        if form is None:
-            return [str(at // MILLISECOND), as_text(None, value)]
-        when = to_datetime(at).astimezone(zone)
-        return [when.strftime(form), as_text(None, value)]
+    def write(at: Instant, text: str) -> list[str]:
+        return [str(at // MILLISECOND) if form is None else to_datetime(at).astimezone(zone).strftime(form), text]
 
     return write
 

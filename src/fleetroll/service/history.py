@@ -15,11 +15,11 @@ from fleetroll.core.messages import DEFAULT_ENVIRONMENT, mode_of
 from fleetroll.core.model import Bucket, Device, Event, Instant, SeriesKey, Span
 from fleetroll.core.policy import Action
 from fleetroll.core.times import MILLISECOND
+from fleetroll.service import telemetry, timeline
 from fleetroll.service.devices import find_by_id
 from fleetroll.service.operations import Call, Effect, operation
 
 _SERIES = 9 * 10**12  # positions of one series: milliseconds of 285 years; all of a thousand series are below 2^53
-_PAGE = 1_000
 _MOST_AGGREGATED = 10 * limits.MAX_RANGE
 
 
@@ -89,13 +89,17 @@ async def _readings(call: Call, device: Device, wanted: Wanted) -> History:
         return History(list(itertools.chain.from_iterable(newest)), None)
     read_page = _raw_page if wanted.aggregate is None and wanted.interval is None else _aggregated_page
     found: list[Point] = []
+    room = limits.HISTORY_BYTES
     series, passed = divmod(wanted.position, _SERIES)
     since, until = wanted.span.since, wanted.span.until
     for index, name in enumerate(wanted.names[series:], series):
+        if room < 0:
+            return History(found, index * _SERIES)
         begin = max(since, (since // MILLISECOND + passed) * MILLISECOND) if index == series else since
         rest = structs.replace(wanted, span=Span(begin, until))
         page = await read_page(call, device, name, rest, len(found))
         found += page.points
+        room -= sum(readings.weight(point.value) for point in page.points)
         if page.next is not None:
             return History(found, index * _SERIES + page.next // MILLISECOND - since // MILLISECOND)
     return History(found, None)
@@ -107,10 +111,10 @@ async def _raw_page(call: Call, device: Device, name: str, wanted: Wanted, taken
     A position is a whole number of milliseconds. The readings of one millisecond stay together, even beyond the limit.
     """
     series, span, room = _series(device, name, wanted), wanted.span, wanted.limit - taken
-    found = await call.records.telemetry.range(call.org, series, span, room + 1)
-    end = None
-    if len(found) > room:
-        end = found[room].at // MILLISECOND * MILLISECOND
+    page = await telemetry.page_of(call.records, call.org, series, span, room + 1, limits.HISTORY_BYTES)
+    found, end = page.records, None
+    if page.next is not None or len(found) > room:
+        end = found[min(room, len(found) - 1)].at // MILLISECOND * MILLISECOND
         found = [one for one in found if one.at < end]
         if not found and not taken:
             together = Span(max(end, span.since), min(end + MILLISECOND, span.until))
@@ -129,14 +133,14 @@ async def _aggregated_page(call: Call, device: Device, name: str, wanted: Wanted
     """As `_raw_page`, but aggregates: of at most `limits.MAX_BUCKETS` intervals from the first reading on."""
     span, aggregate, room = wanted.span, wanted.aggregate or "mean", wanted.limit - taken
     interval = _interval(wanted)
-    series, telemetry = _series(device, name, wanted), call.records.telemetry
-    first = await telemetry.range(call.org, series, span, 1)
+    series, stored = _series(device, name, wanted), call.records.telemetry
+    first = await stored.range(call.org, series, span, 1)
     if not first:
         return _Page([], None)
     begin = first[0].at // interval * interval
     part = Span(max(begin, span.since), min(begin + limits.MAX_BUCKETS * interval, span.until))
     spread = aggregate in readings.SPREADS
-    buckets = await telemetry.buckets(call.org, series, part, interval, spread=spread)
+    buckets = await stored.buckets(call.org, series, part, interval, spread=spread)
     number = readings.AGGREGATES[aggregate]
     found = [Point(device, name, max(one.at, span.since), number(one)) for one in buckets]
     if len(found) > room:
@@ -160,23 +164,23 @@ async def _reported(call: Call, devices: Sequence[Device], wanted: Wanted, type:
     if wanted.aggregate is not None or wanted.interval is not None:
         return History(_aggregated(await _all_reported(call, devices, wanted, type), wanted), None)
     found: list[Point] = []
-    looked_at = 0
+    looked_at, room = 0, limits.HISTORY_BYTES
     async for first, device, page in _pages(call, devices, wanted, type):
-        if looked_at >= limits.MAX_RANGE:  # what is rare is not waited for: the client asks on
-            return History(found, first)
-        looked_at += len(page)
         for position, event in enumerate(page, first):
-            if len(found) >= wanted.limit:
+            # What is rare is not waited for: the client asks on.
+            if len(found) >= wanted.limit or room < 0 or looked_at >= limits.MAX_RANGE:
                 return History(found, position)
+            looked_at += 1
             if (point := _point(device, event, wanted)) is not None:
                 found.append(point)
+                room -= timeline.weight(event)
     return History(found, None)
 
 
 async def _all_reported(call: Call, devices: Sequence[Device], wanted: Wanted, type: str) -> list[Point]:
     found: list[Point] = []
     async for _, device, page in _pages(call, devices, wanted, type):
-        found += [point for event in page if (point := _point(device, event, wanted)) is not None]
+        found += [_counted(point) for event in page if (point := _point(device, event, wanted)) is not None]
         if len(found) > _MOST_AGGREGATED:
             raise invalid("too_much", "There is too much to count; use a shorter time range.", "start")
     return found
@@ -188,10 +192,16 @@ async def _pages(
     """The events of the devices, some at a time, with the position of the first of them."""
     series, passed = divmod(wanted.position, _SERIES)
     for index, device in enumerate(devices[series:], series):
-        offset = passed if index == series else 0
-        while page := await call.records.timeline.reported(call.org, device.id, type, wanted.span, _PAGE, offset):
-            yield index * _SERIES + offset, device, page
+        position = offset = passed if index == series else 0
+        span = wanted.span
+        while page := await call.records.timeline.reported(call.org, device.id, type, span, limits.EVENT_BATCH, offset):
+            yield index * _SERIES + position, device, page
+            position += len(page)
             offset += len(page)
+            # An offset is counted anew for each page, so that of a long history would be counted over and over.
+            last = page[-1].reported_at
+            if last is not None and page[0].reported_at != last:
+                span, offset = Span(last, span.until), sum(one.reported_at == last for one in page)
 
 
 def _point(device: Device, event: Event, wanted: Wanted) -> Point | None:
@@ -202,6 +212,11 @@ def _point(device: Device, event: Event, wanted: Wanted) -> Point | None:
     if wanted.env is not None and env is not None and env != wanted.env:
         return None
     return Point(device, name, event.reported_at, data.get("value"))
+
+
+def _counted(point: Point) -> Point:
+    """The point without what can only be counted."""
+    return point if isinstance(point.value, int | float) else structs.replace(point, value=None)
 
 
 def _aggregated(points: Sequence[Point], wanted: Wanted) -> list[Point]:

@@ -17,7 +17,7 @@ from fleetroll.core.faults import Fault, Kind, invalid, not_found
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Key, KeyKind, Organization, Principal
 from fleetroll.core.names import ABOVE_ROOT, ROOT
-from fleetroll.core.policy import Role
+from fleetroll.core.policy import VISITING, Role
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.core.tokens import Grant, Token
 from fleetroll.service.read_cache import ReadCache
@@ -145,7 +145,11 @@ class Keyring:
         return found
 
     async def _granted(self, secret: str) -> Principal:
-        """The caller with an access token, which is good until it or its key expires, or the key is revoked."""
+        """The caller with an access token, which is good until it or its key expires, or the key is revoked.
+
+        That of an application on the broker is good for nothing but reading: all applications with the same rights see
+        each other's replies, and with it one whose key expires could make itself a key that does not.
+        """
         records = self._store.read
         claimed = tokens.parse_grant(Grant.ACCESS, secret)
         digest = tokens.digest(self._server_key, secret)
@@ -155,7 +159,8 @@ class Keyring:
         if org is None or key is None or until is None or key.revoked_at is not None:
             raise unauthenticated()
         expires_at = until if key.expires_at is None else min(until, key.expires_at)
-        return Principal(structs.replace(key, expires_at=expires_at), org, org, f"key:{key.id}")
+        scopes = VISITING if key.kind is KeyKind.NATS else key.scopes
+        return Principal(structs.replace(key, expires_at=expires_at, scopes=scopes), org, org, f"key:{key.id}")
 
     async def _check(self, secret: str) -> Principal:
         principal = await (self._granted(secret) if tokens.is_grant(secret) else self._issued(secret))

@@ -8,12 +8,13 @@ from typing import Any, Generic
 
 from msgspec import Struct, structs
 
+from fleetroll.core import limits
 from fleetroll.core.faults import Fault, conflict, not_found, spoken, stale
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Part, Sort, cut
 from fleetroll.service.operations import Call, Effect, Operation
-from fleetroll.service.portions import whole
+from fleetroll.service.portions import part, whole
 from fleetroll.service.quotas import release, take
 from fleetroll.service.timeline import record
 from fleetroll.store import port
@@ -55,7 +56,7 @@ class Noun(Generic[R]):
     """The operations of one noun. `label` is the member that holds the unique name; `spell` says how it is stored.
 
     `check` raises for a record that may not be stored. `forget` raises for one that may not be deleted, and removes
-    what goes with it.
+    what goes with it. Records that may be large have a `weight` in bytes, which bounds a page.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Noun(Generic[R]):
         forget: Check[R] | None = None,
         spell: Callable[[str], str] = str,
         plural: str | None = None,
+        weight: Callable[[R], int] | None = None,
     ) -> None:
         self._noun = noun
         nouns = self._nouns = plural or f"{noun}s"
@@ -77,6 +79,7 @@ class Noun(Generic[R]):
         self._check = check
         self._forget = forget
         self._spell = spell
+        self._weight = weight
         self.get: Operation[Named, R] = Operation(f"{nouns}.get", read, Effect.READ, self._get)
         self.page: Operation[Listing, Part[R, str]] = Operation(f"{nouns}.page", read, Effect.SCAN, self._page)
         self.create: Operation[R, R] = Operation(f"{nouns}.create", write, Effect.WRITE, self.insert)
@@ -143,8 +146,13 @@ class Noun(Generic[R]):
         return await self.find(call, wanted.name)
 
     async def _page(self, call: Call, wanted: Listing) -> Part[R, str]:
-        found = await self._records(call.records).page(call.org, wanted.after, wanted.limit + 1)
-        return cut(found, wanted.limit, self.name)
+        async def page(after: str, limit: int) -> list[R]:
+            return await self._records(call.records).page(call.org, after, limit)
+
+        if self._weight is None:
+            return cut(await page(wanted.after, wanted.limit + 1), wanted.limit, self.name)
+        room, most = limits.MAX_PAGE_BYTES, limits.HEAVY_AT_A_TIME
+        return await part(page, self.name, wanted.after, wanted.limit, weight=self._weight, room=room, most=most)
 
     async def _edit(self, call: Call, wanted: Edit) -> R:
         was = await self.find(call, wanted.name, wanted.guard)

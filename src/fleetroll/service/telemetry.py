@@ -25,11 +25,12 @@ from fleetroll.core.model import (
     Span,
 )
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Part, cut
+from fleetroll.core.query import Part
 from fleetroll.core.times import SECOND
 from fleetroll.service import devices, presence, reach, templates
 from fleetroll.service.live_readings import LiveReading
 from fleetroll.service.operations import Call, Effect, Services, operation
+from fleetroll.service.portions import part
 from fleetroll.store.port import Records, Store
 
 _INLINE = 100  # more of them would hold up the event loop for longer than a request may
@@ -131,11 +132,29 @@ async def read(
 
 async def _history(records: Records, device: Device, wanted: Wanted) -> Part[Reading, Instant]:
     """Readings of one metric of a device that follow `wanted.after`, in the order wanted."""
-    series = (device.id, PRODUCTION, wanted.metric)
-    found = await records.telemetry.range(
-        device.org, series, _beyond(wanted), wanted.limit + 1, descending=wanted.descending
+    series, room = (device.id, PRODUCTION, wanted.metric), limits.MAX_PAGE_BYTES
+    return await page_of(records, device.org, series, _beyond(wanted), wanted.limit, room, descending=wanted.descending)
+
+
+async def page_of(
+    records: Records, org: int, series: SeriesKey, span: Span, limit: int, room: int, *, descending: bool = False
+) -> Part[Reading, Instant]:
+    """The first readings of a span: at most `limit`, and fewer where their values have more than `room` bytes."""
+
+    async def page(after: Instant, most: int) -> list[Reading]:
+        rest = Span(span.since, after) if descending else Span(after + 1, span.until)
+        return await records.telemetry.range(org, series, rest, most, descending=descending)
+
+    start = span.until if descending else span.since - 1
+    return await part(
+        page,
+        lambda last: last.at,
+        start,
+        limit,
+        weight=lambda one: readings.weight(one.value),
+        room=room,
+        most=limits.READINGS_AT_A_TIME,
     )
-    return cut(found, wanted.limit, lambda last: last.at)
 
 
 async def _summary(records: Records, device: Device, wanted: Summary, now: Instant) -> Buckets:

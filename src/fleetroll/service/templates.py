@@ -17,12 +17,12 @@ from fleetroll.core.faults import Fault, conflict, invalid
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import Device, NewDevice, Organization, Template
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Comparison, OffsetPage, Operator, Page, Part, Slice, Sort, cut
+from fleetroll.core.query import Comparison, OffsetPage, Operator, Page, Part, Slice, Sort
 from fleetroll.service import quotas, reach
 from fleetroll.service.cascades import cascade
 from fleetroll.service.named import Listing, Noun, devices_have
 from fleetroll.service.operations import Call, Effect, operation
-from fleetroll.service.portions import portions
+from fleetroll.service.portions import part
 from fleetroll.store.port import Records
 
 
@@ -126,16 +126,15 @@ async def _sweep_one(there: Call, was: Template, now: Template) -> None:
 @operation(Action.TEMPLATES_READ, Effect.SCAN)
 async def page(call: Call, wanted: Listing) -> Part[Template, str]:
     """Templates by name. Where they are large, a page ends early."""
-    found: list[Template] = []
-    room = limits.MAX_PAGE_PARTS
-    page, most = call.records.templates.page, min(limits.TEMPLATES_AT_A_TIME, wanted.limit + 1)
-    async for some in portions(lambda after, limit: page(call.org, after, limit), noun.name, wanted.after, most):
-        found += some
-        room -= sum(map(rules.parts, some))
-        if room < 0 or len(found) > wanted.limit:
-            break
-    limit = wanted.limit if room >= 0 else min(wanted.limit, max(len(found) - 1, 1))
-    return cut(found, limit, noun.name)
+    return await part(
+        lambda after, limit: call.records.templates.page(call.org, after, limit),
+        noun.name,
+        wanted.after,
+        wanted.limit,
+        weight=rules.parts,
+        room=limits.MAX_PAGE_PARTS,
+        most=limits.HEAVY_AT_A_TIME,
+    )
 
 
 # --- by number -------------------------------------------------------------------------------------------------------
@@ -146,7 +145,7 @@ async def directory(call: Call, wanted: Directory) -> Slice[Template]:
     there, page = await reach.organization(call, wanted.organization), wanted.page
     templates, found = there.records.templates, list[Template]()
     while len(found) < page.limit:
-        some = min(limits.TEMPLATES_AT_A_TIME, page.limit - len(found))
+        some = min(limits.HEAVY_AT_A_TIME, page.limit - len(found))
         read = await templates.page(there.org, "", some, page.offset + len(found))
         found += [structs.replace(one, datastreams=(), events=(), metafields=()) for one in read]
         if len(read) < some:

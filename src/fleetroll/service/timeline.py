@@ -11,9 +11,10 @@ from fleetroll.core import limits
 from fleetroll.core.documents import EMPTY
 from fleetroll.core.model import Device, Event, NewEvent
 from fleetroll.core.policy import Action
-from fleetroll.core.query import OffsetPage, Part, Slice, cut
+from fleetroll.core.query import OffsetPage, Part, Slice
 from fleetroll.service import presence, reach
 from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.portions import part
 
 
 class History(Struct, frozen=True):
@@ -60,10 +61,23 @@ async def record(
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)
 async def of_device(call: Call, wanted: History) -> Part[Event, int]:
-    async def read(device: Device) -> list[Event]:
-        return await call.records.timeline.of_device(call.org, device.id, wanted.before, wanted.limit + 1)
+    async def read(device: Device) -> Part[Event, int]:
+        return await part(
+            lambda before, limit: call.records.timeline.of_device(call.org, device.id, before, limit),
+            lambda last: last.id,
+            wanted.before,
+            wanted.limit,
+            weight=weight,
+            room=limits.MAX_PAGE_BYTES,
+            most=limits.EVENT_BATCH,
+        )
 
-    return cut(await reach.of_named(call, wanted.ident, read), wanted.limit, lambda last: last.id)
+    return await reach.of_named(call, wanted.ident, read)
+
+
+def weight(event: Event) -> int:
+    """About how many bytes an event has: what a device said may be as long as a document."""
+    return len(event.data)
 
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)

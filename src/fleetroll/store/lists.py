@@ -33,11 +33,23 @@ def by_numbers(org: int, numbers: Sequence[int]) -> Query:
     return Query(text, {"org": org, **values})
 
 
-def lives(org: int, devices: Sequence[int]) -> Query:
-    """The events that changed the status of these devices."""
+def lives(org: int, devices: Sequence[int], most: int) -> Query:
+    """The newest events that changed the status of these devices, so many of each."""
+    if len(devices) == 1:  # read on the event loop, so that no more of them may be looked at than are shown
+        of_one = f"WHERE org = :org AND subject_id = :device AND {_LIFE} ORDER BY id DESC LIMIT :most"
+        return Query(
+            f"SELECT {_EVENT_COLUMNS} FROM timeline {of_one}", {"org": org, "device": devices[0], "most": most}
+        )
     names, values = _listed("d", devices)
-    text = f"SELECT {_EVENT_COLUMNS} FROM timeline WHERE org = :org AND subject_id IN ({names}) AND {_LIFE}"
-    return Query(text, {"org": org, **values})
+    newest = (
+        "SELECT id, row_number() OVER (PARTITION BY subject_id ORDER BY id DESC) AS place "
+        f"FROM timeline WHERE org = :org AND subject_id IN ({names}) AND {_LIFE}"
+    )
+    text = (
+        f"SELECT {_EVENT_COLUMNS} FROM timeline WHERE org = :org "
+        f"AND id IN (SELECT n.id FROM ({newest}) AS n WHERE n.place <= :most)"
+    )
+    return Query(text, {"org": org, "most": most, **values})
 
 
 def reporters(org: int, numbers: Sequence[int]) -> Query:

@@ -480,8 +480,8 @@ class Timeline(Protocol):
     async def of_device(self, org: int, device: int, before: int, limit: int) -> list[Event]:
         """Newest first, with an id below `before`."""
 
-    async def lives(self, org: int, devices: Collection[int]) -> list[Event]:
-        """What changed the status of these devices, oldest first."""
+    async def lives(self, org: int, devices: Collection[int], most: int) -> list[Event]:
+        """What changed the status of these devices, oldest first: of each, the newest `most`."""
 
     async def since(self, org: int, after: int, limit: int) -> list[Event]:
         """Oldest first, with an id above `after`."""

@@ -29,8 +29,8 @@ class Timeline:
     async def of_device(self, org: int, device: int, before: int, limit: int) -> list[Event]:
         return await self._events("timeline_of_device", {**_about(org, device), "before": before, "limit": limit})
 
-    async def lives(self, org: int, devices: Collection[int]) -> list[Event]:
-        query = lists.lives(org, list(devices))
+    async def lives(self, org: int, devices: Collection[int], most: int) -> list[Event]:
+        query = lists.lives(org, list(devices), most)
         found = [rows.event(row) for row in await self._connection.all(query.text, query.values)]
         return sorted(found, key=lambda event: event.id)
 

@@ -383,6 +383,18 @@ def test_the_values_of_a_device_are_fetched_as_a_file(station: Device) -> None:
     assert int(shown[14:16]) == (now // MINUTE + 30) % 60
 
 
+def test_a_file_has_the_latest_values_that_fit(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    device, now = Device(app, "bare"), app.services.clock() // 1000 - 10 * MINUTE
+    said = [[now + number, f"r{number:02}" * 33] for number in range(20)]
+    assert device.ask("batch/update", said, pin="v1").body == b"OK"
+    rows = [[str(at), value] for at, value in said]
+    monkeypatch.setattr(limits, "READINGS_AT_A_TIME", 3)
+    for most, size, count in ((100, 10_000, 20), (100, 1_000, 12), (100, 1, 3), (6, 10_000, 6)):
+        monkeypatch.setattr(limits, "MAX_EXPORT_READINGS", most)
+        monkeypatch.setattr(limits, "MAX_EXPORT_BYTES", size)
+        assert table(device, pin="v1")[1:] == rows[-count:]
+
+
 @pytest.mark.parametrize("name", ["Mars/Olympus", "Europe", "../UTC", "localtime", "posixrules", "right/UTC"])
 def test_times_are_written_in_a_zone_that_the_world_knows(station: Device, name: str) -> None:
     """And not in one that only this machine has a file for."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fleetroll.core import limits
 from tests.dialects.lamassu.conftest import DEVICES, Manager
 
 SEED = {
@@ -191,6 +192,19 @@ def test_the_documented_slot_is_taken_whatever_was_there(manager: Manager) -> No
         {"type": "STATUS-UPDATED", "description": "Identity Slot Status updated from 'ACTIVE' to 'REVOKED'"}
     ]
     assert manager.send("PUT", "/a/idslot", seed).json()["status"] == "ACTIVE"
+
+
+def test_of_a_device_whose_status_changes_for_ever_the_newest_changes_are_shown(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_LIFE_EVENTS", 3)
+    manager.create("a")
+    for status in ["ACTIVE", "RENEWAL_WINDOW"] * 3:
+        shown = manager.send("PUT", "/a/idslot", {"status": status}).json()
+    created, *changes = shown["events"].values()
+    assert (created["type"], len(changes)) == ("CREATED", 3)
+    assert changes[0] == changes[2] != changes[1]
+    assert manager.send("GET", "/a").json() == shown
 
 
 def test_a_slot_is_replaced_as_a_whole(manager: Manager) -> None:

@@ -105,6 +105,28 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         yield Desk(app)
 
 
+def test_a_token_for_the_history_is_good_for_reading_and_outlives_no_key_of_another_application(desk: Desk) -> None:
+    key = desk.app.request("POST", "/v1/keys", {"name": "k", "role": "admin", "kind": "nats"}).json()
+    user = claims(key["nats"]["api_key"])["sub"]
+    asked = Request("accounts.user.get_http_token", user, b'{"service": "influx"}')
+    token = json.loads(desk.app.runner.run(desk.app.application.subjects.answer(asked)))["data"]["token"]
+    device = desk.create("visited")["id"]
+    past = {
+        "device_id": device,
+        "fields": ["t"],
+        "start": "2023-01-01T00:00:00.000Z",
+        "end": "2024-01-01T00:00:00.000Z",
+    }
+    assert desk.app.request("POST", "/iot/db/telemetry/history", past, key=token).status == 200
+    assert desk.app.request("GET", "/v1/me", key=token).json()["key"]["scopes"] == ["devices:read"]
+    refused = [
+        desk.app.request("POST", "/v1/keys", {"name": "for ever", "role": "admin"}, key=token),
+        desk.app.request("GET", "/v1/devices/visited/timeline", key=token),
+        desk.app.request("DELETE", "/v1/devices/visited", key=token),
+    ]
+    assert [one.status for one in refused] == [403, 403, 403]
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_whatever_is_sent_has_an_answer_in_the_vendors_form(desk: Desk, operation: str, body: bytes) -> None:
@@ -302,6 +324,40 @@ def test_commands_to_several_devices_come_once_wherever_a_page_ends(desk: Desk, 
         found += [(device, point["value"]) for frame in page["data"]["frames"] for device, point in frame.items()]
         offset = page["data"]["page"]["next_offset"]
     assert found == commands
+
+
+@pytest.mark.parametrize("times", [1, 3, 40])
+def test_what_was_said_comes_once_wherever_a_reply_is_full(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    device = desk.create(f"wordy-{times}")["id"]
+    said = [{"value": {"text": f"{n:04}" * 250}, "timestamp": 1_700_000_000_000 + n // times} for n in range(80)]
+    desk.publish(device, *[json.dumps(one).encode() for one in said], family="logs", name="info")
+    asked = {"device_id": device, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
+    for size, count in ((limits.HISTORY_BYTES, 1), (10_000, 8), (1, 80)):
+        monkeypatch.setattr(limits, "HISTORY_BYTES", size)
+        found = list(pages(desk, "log", asked))
+        assert [value for page in found for _, value in page] == [one["value"] for one in said]
+        assert len(found) == count
+    counted = desk.app.request("POST", "/iot/db/log/history", {**asked, "aggregate_fn": "count"}).json()["data"]
+    assert [frame["info"]["value"] for frame in counted["frames"]] == [80]
+
+
+def test_long_readings_come_once_wherever_a_reply_is_full(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = desk.create("verbose")["id"]
+    readings = [
+        {"metric": metric, "value": {"text": f"{n:04}" * 250}, "at": f"2023-06-01T00:00:00.{n * 400:06}Z"}
+        for metric in "ab"
+        for n in range(30)
+    ]
+    assert desk.app.request("POST", "/v1/devices/verbose/telemetry", {"readings": readings}).status == 200
+    asked = {"device_id": device, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
+    for at_a_time, size, most in ((250, limits.HISTORY_BYTES, 60), (250, 10_000, 30), (4, 10_000, 16), (2, 1, 3)):
+        monkeypatch.setattr(limits, "READINGS_AT_A_TIME", at_a_time)
+        monkeypatch.setattr(limits, "HISTORY_BYTES", size)
+        found = list(pages(desk, "telemetry", {**asked, "fields": ["a", "b"]}))
+        assert [value for page in found for _, value in page] == [one["value"] for one in readings]
+        assert max(map(len, found)) <= most
 
 
 @pytest.mark.parametrize("given", ["true", "yes", 1, 0, [], {}])
