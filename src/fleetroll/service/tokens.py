@@ -1,6 +1,7 @@
 """OAuth2: temporary tokens, issued for an API key to whoever has its secret. See `keyring` for checks.
 
-A token can do what its key can, and ends with it. Only digests are stored; a refresh token is good once.
+A token can do what its key can, or only read if it was issued over the broker, and ends with the key. Only digests are
+stored; a refresh token is good once.
 """
 
 from msgspec import Struct
