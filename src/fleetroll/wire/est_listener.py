@@ -98,7 +98,7 @@ class EstListener:
         self._trusted += len(anchors)
 
     async def _forget_deleted(self) -> None:
-        """Begin again with the authorities that there are: OpenSSL lets go of none, and tenants make and delete some."""
+        """Begin again with the authorities that there are: OpenSSL lets go of none, but tenants delete some."""
         tls = Tls()
         await self._present(tls)
         anchors, known = await authorities.trust_anchors(self._services, 0)
