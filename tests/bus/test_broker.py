@@ -286,6 +286,40 @@ def test_a_revoked_application_is_cut_off_and_others_of_its_account_stay(tmp_pat
     run(story())
 
 
+def test_applications_are_cut_off_by_the_time_at_which_their_keys_were_made(tmp_path: Path) -> None:
+    """So that an account need not name all who ever were revoked."""
+
+    async def story() -> None:
+        registry, now = Registry(), int(time.time())
+        closed = asyncio.Event()
+
+        async def note() -> None:
+            closed.set()
+
+        async with broker(tmp_path / "nats", registry) as served:
+            old, older, young = (
+                Broker(Authority(SERVER_KEY), lambda at=now - age: at, list, None).mint_app(
+                    ORG, "operator", commands=True
+                )
+                for age in (5_000, 9_000, 1_000)
+            )
+            registry.want(young.account, AppAccount(ORG, "operator", True))
+            await settled(served, registry)
+            gone = await client(address(served), old, closed_cb=note)
+            stays = await client(address(served), young)
+            until = AppAccount(ORG, "operator", True, frozenset({"U" + "A" * 55}), revoked_until=now - 5_000)
+            registry.want(young.account, until)
+            await asyncio.wait_for(closed.wait(), PATIENCE)
+            for one in (old, older):
+                with pytest.raises(nats.errors.Error):
+                    await client(address(served), one)
+            assert (await stays.request(f"api.iot.devices.{ORG}.list", b"{}")).data
+            await gone.close()
+            await stays.close()
+
+    run(story())
+
+
 def test_an_application_that_was_made_by_a_clock_ahead_is_cut_off_all_the_same(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()

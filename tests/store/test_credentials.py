@@ -106,7 +106,7 @@ async def test_keys_that_the_broker_knows_are_found_by_role(store: Store, org: i
     first = await store.read.keys.identify("Ua")
     assert first is not None
     await store.write(lambda records: records.keys.revoke(org, first.key.id, NOW))
-    assert await store.read.keys.users(org, Role.ADMIN) == [KeyUser("Ua", NOW), KeyUser("Ud", None)]
+    assert await store.read.keys.users(org, Role.ADMIN) == [KeyUser("Ua", NOW, NOW), KeyUser("Ud", NOW, None)]
     assert await store.read.keys.users(org, Role.OPERATOR) == []
     found = await store.scan.keys.groups_of_users()
     assert sorted((place, role.value, scopes) for place, role, scopes in found) == [

@@ -229,7 +229,7 @@ class Keys:
 
     async def users(self, org: int, role: Role) -> list[KeyUser]:
         found = [one for one in self._presented() if (one.key.org, one.key.role) == (org, role)]
-        return [KeyUser(one.prefix, one.key.revoked_at) for one in found]
+        return [KeyUser(one.prefix, one.key.created_at, one.key.revoked_at) for one in found]
 
     async def valid_groups(self, org: int, at: Instant) -> list[KeyGroup]:
         found = [one.key for one in self._presented() if one.key.org == org and one.key.revoked_at is None]

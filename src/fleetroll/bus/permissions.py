@@ -111,7 +111,7 @@ class Authority:
         imports = [_imported(self.platform.public, *row) for row in _app_imports(account)]
         claims = _account(imports, [], consumers=limits.BUS_FOLLOWERS)
         claims["limits"]["subs"] = limits.BUS_APP_SUBSCRIPTIONS
-        claims["revocations"] = dict.fromkeys(["*"] if account.disabled else sorted(account.revoked), _WHENEVER)
+        claims["revocations"] = _revocations(account)
         return account.role, claims
 
     def deletion(self, accounts: list[str], at: int) -> str:
@@ -120,6 +120,14 @@ class Authority:
 
     def _account(self, public: str, name: str, claims: Claims, at: int) -> str:
         return token(claims, public, name, self.operator, at)
+
+
+def _revocations(account: AppAccount) -> dict[str, int]:
+    """Who is let in no more, each with the time up to which their tokens were made; `*` is everybody."""
+    if account.disabled:
+        return {"*": _WHENEVER}
+    everybody = {"*": account.revoked_until} if account.revoked_until else {}
+    return everybody | dict.fromkeys(sorted(account.revoked), _WHENEVER)
 
 
 def user_token(

@@ -23,8 +23,9 @@ class DeviceAccount(Struct, frozen=True):
 class AppAccount(Struct, frozen=True):
     """The account of an organization's applications that have the same role, and the same scopes if they are narrowed.
 
-    `revoked` are users whose credentials have ended. While `disabled`, nobody may connect; the account stays, and so
-    does what it stores. With `follows`, they are sent what devices say.
+    `revoked` are users whose credentials have ended; so have all that were made up to the second `revoked_until`. While
+    `disabled`, nobody may connect; the account stays, and so does what it stores. With `follows`, they are sent what
+    devices say.
     """
 
     org: str
@@ -34,6 +35,7 @@ class AppAccount(Struct, frozen=True):
     disabled: bool = False
     scopes: tuple[str, ...] = ()
     follows: bool = True
+    revoked_until: int = 0
 
 
 Account = DeviceAccount | AppAccount

@@ -25,6 +25,7 @@ KEEP_ALIVE = 30.0
 DRAIN_TIME = 8.0
 MAX_CONNECTIONS = 10_000  # of a listener
 MAX_HANDSHAKES = 1_000  # of TLS, at a time
+MAX_SPARE_ANCHORS = 1_000  # of authorities that may be deleted by now, which a TLS context keeps
 MAX_OPEN_FILES = 2 * (MAX_CONNECTIONS + MAX_CONNECTIONS // 5) + MAX_HANDSHAKES + 200  # some are just being refused
 MAX_WORKERS = 64
 MAX_KEPT_DAYS = 36_500

@@ -42,13 +42,19 @@ SPREADS = frozenset({"median", "stddev"})
 
 def metric_types(schema: Document) -> Mapping[str, str]:
     """The type of each metric that a schema names."""
-    return _types(bytes(schema))
+    text = bytes(schema)
+    return _types(text) if len(text) <= _SHORT_SCHEMA else _types_of_long(text)
 
 
-@functools.lru_cache(maxsize=4096)
-def _types(schema: bytes) -> Mapping[str, str]:
-    # Remembered: devices of one model share theirs, and it is asked for at every reading.
+def _read_types(schema: bytes) -> Mapping[str, str]:
     return {name: metric["type"] for name, metric in documents.load(msgspec.Raw(schema)).items()}
+
+
+# Remembered: devices of one model share theirs, and it is asked for at every reading. Of the long ones only a few are:
+# thousands of the longest would take a gigabyte.
+_SHORT_SCHEMA = 2 << 10
+_types = functools.lru_cache(4096)(_read_types)
+_types_of_long = functools.lru_cache(64)(_read_types)
 
 
 _INTERVAL = re.compile(r"([1-9][0-9]{0,9})(ms|s|m|h|d|w)")

@@ -1,15 +1,16 @@
 """Which accounts the broker should have: one for each credential of a device, one for the keys of a role and scopes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from fleetroll.bus.port import Account, AppAccount, Bus, Change, DeviceAccount
 from fleetroll.core import policy
 from fleetroll.core.ids import broker_org, parse_broker_group, parse_broker_org
 from fleetroll.core.model import Credential, Protocol
 from fleetroll.core.policy import Action, Role
+from fleetroll.core.times import DAY, SECOND
 from fleetroll.service.keyring import is_enabled
 from fleetroll.service.portions import portions
-from fleetroll.store.port import AccountChange, KeyGroup, Records, Store
+from fleetroll.store.port import AccountChange, KeyGroup, KeyUser, Records, Store
 
 _PAGE = 1_000
 _ROLES = {role.value: role for role in policy.GRANTABLE}
@@ -87,8 +88,20 @@ async def _apps(
     records: Records, enabled: _EnabledOrganizations, org: int, role: Role, scopes: tuple[str, ...] = ()
 ) -> AppAccount:
     """The account of a role and scopes, with all revoked users of the role: that without scopes once had all."""
-    users = await records.keys.users(org, role)
-    revoked = frozenset(one.user for one in users if one.revoked_at is not None)
+    revoked, until = _revoked(await records.keys.users(org, role))
     may_command, may_follow = (policy.allows(role, scopes, one) for one in (Action.DEVICES_WRITE, Action.DEVICES_READ))
     disabled = not await enabled.has(org)
-    return AppAccount(broker_org(org), role.value, may_command, revoked, disabled, scopes, may_follow)
+    return AppAccount(broker_org(org), role.value, may_command, revoked, disabled, scopes, may_follow, until)
+
+
+def _revoked(users: Sequence[KeyUser]) -> tuple[frozenset[str], int]:
+    """Whom an account refuses by name, and the second until which it refuses everybody; 0 if nobody.
+
+    It would take ever longer to name all who ever were. So those are left out who were made well before anybody who is
+    still let in: a day, as the token and the record of a key tell its time each for themselves.
+    """
+    ended = [one for one in users if one.revoked_at is not None]
+    valid = [one.created_at for one in users if one.revoked_at is None]
+    first = min(valid) if valid else max((one.created_at for one in ended), default=0)
+    named = frozenset(one.user for one in ended if one.created_at >= first - 2 * DAY)
+    return named, (first - DAY) // SECOND if len(named) < len(ended) else 0

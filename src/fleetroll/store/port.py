@@ -77,6 +77,7 @@ class KeyUser(Struct, frozen=True):
     """A key that is presented to the broker: its name there, and since when it is revoked, if it is."""
 
     user: str
+    created_at: Instant
     revoked_at: Instant | None
 
 

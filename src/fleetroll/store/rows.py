@@ -46,8 +46,11 @@ from fleetroll.core.query import fold
 from fleetroll.core.software import type_and_version
 from fleetroll.store.connection import Row
 
-# Remembered both ways: many devices have the same tags, and the same owner.
-strings: Callable[[str], tuple[str, ...]] = functools.lru_cache(4096)(msgspec.json.Decoder(tuple[str, ...]).decode)
+# Remembered both ways: many devices have the same tags, and the same owner. Long lists are not: thousands of them could
+# take gigabytes.
+_SHORT_LIST, _FEW_NAMES = 512, 4
+_read_strings: Callable[[str], tuple[str, ...]] = msgspec.json.Decoder(tuple[str, ...]).decode
+strings = functools.lru_cache(4096)(_read_strings)
 _ids: Callable[[str], tuple[int, ...]] = msgspec.json.Decoder(tuple[int, ...]).decode
 _settings: Callable[[str], Settings] = msgspec.json.Decoder(Settings).decode
 _profile: Callable[[str], OrganizationProfile] = msgspec.json.Decoder(OrganizationProfile).decode
@@ -69,9 +72,11 @@ def json_text(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-@functools.lru_cache(maxsize=4096)
+_few_names_text = functools.lru_cache(4096)(json_text)
+
+
 def _names_text(names: tuple[str, ...]) -> str:
-    return json_text(names)
+    return _few_names_text(names) if len(names) <= _FEW_NAMES else json_text(names)
 
 
 # The columns of a device, in the order in which statements name them.
@@ -98,8 +103,8 @@ def device(row: Row) -> Device:
         hardware,
         None if software is None else Raw(software),
         EMPTY if metadata == "{}" else Raw(metadata),
-        () if tags == _EMPTY_LIST else strings(tags),
-        () if owners == _EMPTY_LIST else strings(owners),
+        () if tags == _EMPTY_LIST else strings(tags) if len(tags) <= _SHORT_LIST else _read_strings(tags),
+        () if owners == _EMPTY_LIST else strings(owners) if len(owners) <= _SHORT_LIST else _read_strings(owners),
         EMPTY if schema == "{}" else Raw(schema),
         EMPTY if config == "{}" else Raw(config),
         _STATUS[status],

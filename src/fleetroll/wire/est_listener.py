@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetroll.config import Config, ConfigError, cannot_listen, host_and_port
+from fleetroll.core import limits
 from fleetroll.core.times import DAY
 from fleetroll.service import authorities
 from fleetroll.service.housekeeping import again, beside
@@ -36,6 +37,7 @@ class EstListener:
         self._tls = Tls()
         self._presented_at = 0
         self._known = 0
+        self._trusted = self._most_trusted = 0
         self._committed = asyncio.Event()
         self._address = config.est
         self.http = HttpServer(
@@ -45,8 +47,9 @@ class EstListener:
     @contextlib.asynccontextmanager
     async def serving(self, draining: asyncio.Event) -> AsyncIterator[None]:
         """Listen until the end of the block, or drain once `draining` is set. Raises ConfigError."""
-        await self._present()
+        await self._present(self._tls)
         await self._trust()
+        self._allow_spare()
         self._services.store.on_commit(self._committed.set)
         await self._listen()
         logger.info("enrolment at https://%s/.well-known/est", host_and_port(*self.http.addresses[0]))
@@ -65,25 +68,25 @@ class EstListener:
     async def _renew(self) -> None:
         """Daily, and when the clock goes back: what was made by a wrong clock may be valid not yet, or no longer."""
         if not 0 <= self._services.clock() - self._presented_at < DAY:
-            await self._present()
+            await self._present(self._tls)
 
-    async def _present(self) -> None:
+    async def _present(self, tls: Tls) -> None:
         config, at = self._config, self._services.clock()
         if config.est_certificate is not None and config.est_key is not None:
-            self._present_files(config.est_certificate, config.est_key)
+            self._present_files(tls, config.est_certificate, config.est_key)
         else:
-            await self._present_own()
+            await self._present_own(tls)
         self._presented_at = at
 
-    async def _present_own(self) -> None:
+    async def _present_own(self, tls: Tls) -> None:
         host = self.http.host
         names = self._config.est_names or tuple(dict.fromkeys((socket.gethostname(), "localhost", "127.0.0.1", host)))
         shown = await authorities.certify_server(self._services, names)
-        self._tls.present_text(shown.chain, shown.key, shown.password)
+        tls.present_text(shown.chain, shown.key, shown.password)
 
-    def _present_files(self, chain: Path, key: Path) -> None:
+    def _present_files(self, tls: Tls, chain: Path, key: Path) -> None:
         try:
-            self._tls.present(chain, key)
+            tls.present(chain, key)
         except ssl.SSLError:
             raise ConfigError("--est-certificate and --est-key must be a certificate in PEM and its key.") from None
         except OSError as problem:  # it does not say which
@@ -92,6 +95,20 @@ class EstListener:
     async def _trust(self) -> None:
         anchors, self._known = await authorities.trust_anchors(self._services, self._known)
         self._tls.trust(anchors)
+        self._trusted += len(anchors)
+
+    async def _forget_deleted(self) -> None:
+        """Begin again with the authorities that there are: OpenSSL lets go of none, but tenants delete some."""
+        tls = Tls()
+        await self._present(tls)
+        anchors, known = await authorities.trust_anchors(self._services, 0)
+        await asyncio.to_thread(tls.trust, anchors)  # nobody uses it yet
+        self._tls, self._known, self._trusted = tls, known, len(anchors)
+        self._allow_spare()
+        self.http.show(tls.context)
+
+    def _allow_spare(self) -> None:
+        self._most_trusted = 2 * self._trusted + limits.MAX_SPARE_ANCHORS
 
     async def _follow(self) -> None:
         """Trust a new authority before its creator has the reply, or within seconds if another process made it."""
@@ -102,6 +119,8 @@ class EstListener:
             self._committed.clear()
             with contextlib.suppress(Exception):  # tried again after the next commit
                 await self._trust()
+                if self._trusted > self._most_trusted:
+                    await self._forget_deleted()
 
     async def _drain(self, draining: asyncio.Event) -> None:
         await draining.wait()

@@ -115,6 +115,12 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         return [await loop.create_server(connect, **binding, backlog=BACKLOG) for binding in bindings]
 
+    def show(self, tls: ssl.SSLContext) -> None:
+        """Meet those who connect from now on with this context."""
+        for listener in self._listeners:
+            if isinstance(listener, TlsListener):
+                listener.tls = tls
+
     async def run(self) -> None:
         await self.start()
         caught = self._catch_signals()

@@ -26,7 +26,7 @@ class TlsListener:
         connect: Callable[[], asyncio.Protocol],
     ) -> None:
         self.sockets = tuple(sockets)
-        self._tls = tls
+        self.tls = tls  # for those who connect next
         self._connect = connect
         self._handshakes: dict[asyncio.Task[None], None] = {}  # in the order in which they began
         for one in self.sockets:
@@ -67,7 +67,7 @@ class TlsListener:
     async def _handshake(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError):  # the client failed its handshake, or was too slow
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._connect, client, ssl=self._tls, ssl_handshake_timeout=limits.HEADER_DEADLINE
+                self._connect, client, ssl=self.tls, ssl_handshake_timeout=limits.HEADER_DEADLINE
             )
 
 

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from fleetroll.core import encodings
+from fleetroll.core import encodings, limits
 from fleetroll.pki.x509 import X509
 from tests.support import der
 from tests.support.app import Response, asgi
@@ -175,6 +175,29 @@ def test_an_authority_that_is_trusted_later_is_known_at_once(at: Site) -> None:
     assert at.app.request("PATCH", "/v1/dms/field", {"settings": settings}).status == 409, "it cannot sign"
     leaf = {"name": "leaf", "certificate": (at.folder / "born.pem").read_text()}
     assert at.app.request("POST", "/v1/authorities", leaf).json()["code"] == "not_an_authority"
+
+
+def test_authorities_that_come_and_go_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenSSL lets go of no authority, so whoever made and deleted some all day would take all memory."""
+    monkeypatch.setattr(limits, "MAX_SPARE_ANCHORS", 4)
+    with site(tmp_path) as at:
+        prepare(at)
+        stays, goes = made(at, "made-1"), ("--cert", "brief.pem", "--key", "brief.key")
+        at.api("POST", "/v1/dms", {"name": "pop-up", "settings": {**ANYBODY, "authority": "brief"}})
+        at.key("brief")
+        assert at.enrol("pop-up", "simpleenroll", "brief", "/CN=brief").status == 200
+        url = f"{at.url}/.well-known/est/field/cacerts"
+        fetch = ("curl", "-sS", "--cacert", at.trust(), url)
+        at.run(*fetch, *goes)
+        at.api("DELETE", "/v1/dms/pop-up")
+        at.api("POST", f"/v1/certificates/{at.serial('brief')}:revoke", {"reason": "superseded"})
+        at.api("DELETE", "/v1/authorities/brief")
+        for number in range(12):
+            at.api("POST", "/v1/authorities", {"name": f"passing-{number}"})
+            at.api("DELETE", f"/v1/authorities/passing-{number}")
+        at.fails(*fetch, *goes)
+        assert ask(at, *stays).status == 200
+        assert ask(at, *made(at, "made-2"), subject="/CN=pump-2").status == 200
 
 
 def test_an_authority_that_tls_cannot_read_is_no_other_tenants_trouble(tmp_path: Path) -> None:

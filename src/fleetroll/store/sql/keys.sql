@@ -26,7 +26,7 @@ UPDATE api_key SET last_used_at = :at WHERE id = :key AND (last_used_at IS NULL 
 DELETE FROM api_key WHERE org = :org;
 
 -- key_users: those of a role that the broker knows
-SELECT prefix, revoked_at FROM api_key WHERE org = :org AND role = :role AND kind = :kind ORDER BY id;
+SELECT prefix, created_at, revoked_at FROM api_key WHERE org = :org AND role = :role AND kind = :kind ORDER BY id;
 
 -- key_groups_of_users: all tenants, to tell the broker
 SELECT org, role, scopes FROM api_key WHERE kind = :kind;
