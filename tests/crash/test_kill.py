@@ -273,7 +273,7 @@ def test_a_backup_taken_during_an_import_is_a_whole_store(tmp_path: Path) -> Non
 @traced
 def test_a_backups_copy_that_takes_long_to_delete_holds_up_nobody(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as server:
-        waiting = ("-e", "trace=unlink,unlinkat", "-e", "inject=unlink,unlinkat:delay_enter=3000000")
+        waiting = ("-e", "trace=unlink,unlinkat", "-e", "inject=unlink,unlinkat:delay_enter=2000000")
         note, copy = tmp_path / "strace", 'fleetroll.db"'
         with note.open("w") as log:
             tracer = subprocess.Popen(["strace", "-f", "-p", str(server.popen.pid), *waiting], stderr=log)
