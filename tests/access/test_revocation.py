@@ -322,7 +322,7 @@ def following(server: Process, token: str, acts_in: str = "self") -> socket.sock
 def drained(stream: socket.socket) -> bytes:
     """All that comes until the reply ends. A stream that stays open is silent for 15 seconds: this would time out."""
     received = b""
-    stream.settimeout(5)
+    stream.settimeout(12)
     while not received.endswith(b"0\r\n\r\n") and (part := stream.recv(4096)):
         received += part
     return received

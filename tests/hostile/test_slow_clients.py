@@ -159,7 +159,8 @@ def serving(
         assert ready.wait(PATIENCE)
         yield server
     finally:
-        loops[0].call_soon_threadsafe(server.stop)
+        with suppress(RuntimeError):  # it has ended already, as the test told it to
+            loops[0].call_soon_threadsafe(server.stop)
         thread.join(PATIENCE)
         assert not thread.is_alive()
 

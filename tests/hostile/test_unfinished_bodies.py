@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from fleetroll.core import limits
 from tests.support.app import ADMIN_KEY, App, Response, asgi, running
+from tests.support.waiting import until
 
 SHARE = 100_000
 ENROL = "/.well-known/est/line/simpleenroll"
@@ -25,9 +27,17 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
         yield app
 
 
-async def send(
-    app: App, org: str, ident: str, resume: asyncio.Event | None = None, target: str = "/v1/devices"
-) -> Response:
+class Resume(asyncio.Event):
+    """Tells how many wait for it."""
+
+    waiting = 0
+
+    async def wait(self) -> Literal[True]:
+        self.waiting += 1
+        return await super().wait()
+
+
+async def send(app: App, org: str, ident: str, resume: Resume | None = None, target: str = "/v1/devices") -> Response:
     """Make a device by a request whose first part comes at once and whose second waits for `resume`."""
     parts = [PAD if target != ENROL else PAD[:20_000], b'{"ident":"%s"}' % ident.encode()]
 
@@ -47,9 +57,9 @@ async def send(
 
 def test_a_tenant_whose_bodies_do_not_end_has_its_share_and_others_have_theirs(app: App) -> None:
     async def work() -> None:
-        resume = asyncio.Event()
+        resume = Resume()
         first = asyncio.create_task(send(app, "east", "first", resume))
-        await asyncio.sleep(0.05)
+        await until(lambda: resume.waiting == 1)
         for org in ("east", "east.below"):
             refused = await send(app, org, "second")
             assert (refused.status, refused.json()["code"]) == (503, "too_many_bodies")
@@ -69,9 +79,9 @@ def test_strangers_whose_bodies_do_not_end_take_nothing_of_a_tenants_share(app: 
     app.request("POST", "/v1/dms", {"name": "line", "settings": {"admission": {"proof": "NO_AUTH"}}})
 
     async def work() -> None:
-        resume = asyncio.Event()
+        resume = Resume()
         held = [asyncio.create_task(send(app, "self", "d", resume, ENROL)) for _ in range(15)]
-        await asyncio.sleep(0.05)
+        await until(lambda: resume.waiting + sum(one.done() for one in held) == 15)
         for org in ("self", "east", "west"):
             assert (await send(app, org, "late")).status == 201
         resume.set()
@@ -82,15 +92,15 @@ def test_strangers_whose_bodies_do_not_end_take_nothing_of_a_tenants_share(app: 
 
 def test_the_root_has_what_there_is_and_no_more(app: App) -> None:
     async def work() -> None:
-        first, resume = asyncio.Event(), asyncio.Event()
+        first, resume = Resume(), Resume()
         held = [asyncio.create_task(send(app, "self", f"d{number}", resume)) for number in range(4)]
         ending = asyncio.create_task(send(app, "self", "first", first))
-        await asyncio.sleep(0.05)
+        await until(lambda: first.waiting + resume.waiting == 5)
         assert [(await send(app, org, "late")).status for org in ("self", "west")] == [503, 503]
         first.set()
         assert (await ending).status == 201
         held.append(asyncio.create_task(send(app, "self", "next", resume)))
-        await asyncio.sleep(0.05)
+        await until(lambda: resume.waiting == 5)
         assert (await send(app, "self", "late")).status == 503, "one that ends makes room for itself alone"
         resume.set()
         assert {one.status for one in await asyncio.gather(*held)} == {201}
@@ -104,9 +114,9 @@ def test_rows_that_do_not_end_take_of_the_same_share_and_give_it_back(app: App) 
     load = "/v1/devices:import"
 
     async def work() -> None:
-        resume = asyncio.Event()
+        resume = Resume()
         first = asyncio.create_task(send(app, "east", "first", resume, load))
-        await asyncio.sleep(0.05)
+        await until(lambda: resume.waiting == 1)
         refused = await send(app, "east.below", "second")
         assert (refused.status, refused.json()["code"]) == (503, "too_many_bodies")
         refused = await send(app, "east", "second", target=load)

@@ -137,17 +137,16 @@ def test_a_key_of_rsa_is_made_while_others_are_served(app: App) -> None:
     """Making one takes a large part of a second."""
     body = {"name": "slow", "key": {"type": "RSA", "bits": 4096}}
 
-    async def pauses() -> list[float]:
-        made, found, last = asyncio.ensure_future(app.call("POST", "/v1/authorities", body)), [0.0], time.perf_counter()
+    async def rounds() -> int:
+        """How often the event loop went round meanwhile."""
+        made, found = asyncio.ensure_future(app.call("POST", "/v1/authorities", body)), 0
         while not made.done():
             await asyncio.sleep(0.001)
-            found.append(time.perf_counter() - last)
-            last += found[-1]
+            found += 1
         assert made.result().status == 201
         return found
 
-    found = app.runner.run(pauses())
-    assert max(found) < sum(found) / 2
+    assert app.runner.run(rounds()) > 20
 
 
 def test_no_key_is_made_for_a_device_that_may_not_enrol(app: App) -> None:

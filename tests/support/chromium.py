@@ -133,6 +133,13 @@ class Tab:
         sent = [one["request"] for one in self._told("Network.requestWillBeSent")]
         return [(one["method"], one["url"]) for one in sent]
 
+    def await_requests(self, *requests: tuple[str, str]) -> None:
+        """Return once all of these were sent. Of a preflight the browser tells when it comes to it, even later than of
+        the reply that followed it.
+        """
+        while not set(requests) <= set(self.requests()):
+            self._browser.hear()
+
     def complaints(self) -> list[str]:
         """What the developer console shows."""
         logged = [str(one["entry"]["text"]) for one in self._told("Log.entryAdded")]

@@ -81,7 +81,7 @@ def test_a_preflight_allows_every_method(site: Site, method: str, status: int) -
     ours = site.page()  # a new page needs a new preflight
     assert ours.fetch(method, path, body, content_type=JSON).status == status
     url = site.server.url + path
-    assert {("OPTIONS", url), (method, url)} <= set(ours.tab.requests())
+    ours.tab.await_requests(("OPTIONS", url), (method, url))
 
 
 def test_a_page_is_told_why_it_is_refused_and_when_to_come_back(tmp_path: Path, site: Site) -> None:
@@ -111,7 +111,7 @@ def test_a_page_of_another_origin_learns_nothing(site: Site, whose: str) -> None
         for path in ("/v1/devices", "/health", "/openapi.json"):
             with pytest.raises(Blocked):
                 theirs.send("GET", path, None, {})
-        assert ("OPTIONS", f"{site.server.url}/v1/devices") in theirs.tab.requests()
+        theirs.tab.await_requests(("OPTIONS", f"{site.server.url}/v1/devices"))
     assert site.page().fetch("GET", "/v1/devices").status == 200
 
 

@@ -1,5 +1,6 @@
 """A reply that an application sends as one message leaves as it would in two, and no header of it breaks its line."""
 
+import re
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ HEADERS = {
     "/nul": [(b"content-length", b"5"), (b"x-kind", b"a\0b")],
     "/name": [(b"content-length", b"5"), (b"x\r\ny", b"a")],
 }
+
+DATE = re.compile(rb"(?<=\r\ndate: )[^\r]+")  # the clock goes on
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -49,7 +52,8 @@ def reply(method: str, target: str, *fields: str, version: str = "1.1") -> bytes
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("field", ["X: y", CLOSE])
 def test_a_reply_in_one_message_reads_like_one_in_two(method: str, field: str) -> None:
-    assert reply(method, "/plain", field) == reply(method, "/plain?two", field)
+    whole, parted = (DATE.sub(b"", reply(method, target, field)) for target in ("/plain", "/plain?two"))
+    assert whole == parted
 
 
 def test_the_connection_is_good_for_more() -> None:

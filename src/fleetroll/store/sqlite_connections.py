@@ -34,7 +34,7 @@ _STEPS_BETWEEN_LOOKS = 5_000
 _STEPS_INTO_DOCUMENTS = 1_000  # many of which read a whole document
 _INLINE_SECONDS = 0.002
 _SCAN_TURN = 0.003
-_CLOSING_PAUSE = 0.05
+_INTERRUPT_PAUSE = 0.05
 _SEARCH_TABLE = "device_search"
 _ALL_SETTLED = (1 << 63) - 1  # one writer commits events in the order of their numbers
 
@@ -302,14 +302,20 @@ class Scanners:
         scan = loop.run_in_executor(self._threads, _scan, connection, statement, values)
         self._running[scan] = connection
         # Not a progress handler: SQLite calls that after a number of steps, and a single one may take a second.
-        deadline = loop.call_later(seconds, connection.interrupt) if seconds else None
+        deadline = loop.call_later(seconds, self._interrupt, scan) if seconds else None
         scan.add_done_callback(functools.partial(self._end, tenant, deadline))
         await asyncio.wait({scan})  # not `await scan`: when cancelled, the thread still goes on
         return scan.result()
 
+    def _interrupt(self, scan: asyncio.Future[list[Row]]) -> None:
+        """Until it ends, as one that has yet to begin takes no notice."""
+        if connection := self._running.get(scan):
+            connection.interrupt()
+            asyncio.get_running_loop().call_later(_INTERRUPT_PAUSE, self._interrupt, scan)
+
     def _end(self, tenant: int | None, deadline: asyncio.TimerHandle | None, scan: asyncio.Future[list[Row]]) -> None:
         if deadline is not None:
-            deadline.cancel()  # before its connection has another statement
+            deadline.cancel()
         self._free.append(self._running.pop(scan))
         scan.exception()  # retrieved here, as nobody else may
         self._turns.give(tenant)
@@ -318,7 +324,7 @@ class Scanners:
         while self._running:
             for connection in self._running.values():
                 connection.interrupt()  # again, as one that has yet to begin takes no notice
-            await asyncio.wait(self._running, timeout=_CLOSING_PAUSE)
+            await asyncio.wait(self._running, timeout=_INTERRUPT_PAUSE)
         self._threads.shutdown()
         for connection in self._free:
             connection.close()

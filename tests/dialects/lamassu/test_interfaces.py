@@ -128,10 +128,9 @@ def test_every_call_of_an_interface_succeeds_in_a_browser(tmp_path: Path, browse
         refused = ours.fetch("GET", f"{DEVICES}/gone")
         assert refused.json() == {"err": "device not found"}
         # A request with a token has a preflight before it.
-        sent = ours.tab.requests()
         for method, target, _, _ in CALLS[interface]:
             url = server.url + spelled(target, serial)
-            assert {("OPTIONS", url), (method, url)} <= set(sent)
+            ours.tab.await_requests(("OPTIONS", url), (method, url))
         theirs = RealPage(browser, origin.replace("127.0.0.1", "localhost"), server)
         for method, target, body, _ in CALLS[interface]:
             with pytest.raises(Blocked):
