@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from fleetroll.bus import ingest, links, platform_streams, streams
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.permissions import COMMANDS, INGEST, Authority, ingest_stream
 from fleetroll.bus.port import Batch, DeviceAccount, Message
+from fleetroll.bus.process import Process
 from fleetroll.core import limits
 from fleetroll.core.times import DAY
 from tests.support.broker import (
@@ -372,6 +374,63 @@ def test_streams_of_a_broker_that_is_here_no_more_are_forgotten_once_they_can_ho
         async with broker(tmp_path / "nats", registry):
             await registry.until(lambda: "INGEST_org_1 old" not in registry.sequences)
             assert "INGEST_org_1 other" in registry.sequences
+
+    run(story())
+
+
+# --- the disk --------------------------------------------------------------------------------------------------------
+
+
+class SmallDisk:
+    """A disk of so many bytes that holds nothing but the streams of a broker."""
+
+    def __init__(self, size: int, directory: Path) -> None:
+        self._size = size
+        self._directory = directory
+
+    def free(self) -> int:
+        return self._size - self.taken()
+
+    def taken(self) -> int:
+        return sum(file.stat().st_size for file in self._directory.rglob("*.blk") if file.exists())
+
+
+def test_organizations_that_flood_together_leave_room_on_the_disk_and_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.1)
+    disk, large = SmallDisk(96 << 20, tmp_path / "nats" / "streams"), bytes(60_000)
+    monkeypatch.setattr(Process, "room", lambda _: disk.free())
+    orgs = [f"org_{number}" for number in range(1, 13)]
+    quiet, *flooding = orgs
+
+    async def flooded(device: Client, org: str) -> int:
+        """Publish until that is refused. Returns how often it was taken."""
+        for taken in itertools.count():
+            try:
+                await device.jetstream(timeout=PATIENCE).publish(subject(org), large)
+            except nats.js.errors.APIError as refusal:
+                assert refusal.err_code == 10077
+                return taken
+        raise AssertionError
+
+    async def story() -> None:
+        registry = Registry()
+        registry.refusing = True
+        async with broker(tmp_path / "nats", registry) as served:
+            devices = {org: await device_of(served, registry, org) for org in orgs}
+            taken = 0
+            for _ in range(3):  # a bound may be raised while little is free, if much was
+                taken += sum(await asyncio.gather(*(flooded(devices[org], org) for org in flooding)))
+                await asyncio.sleep(0.5)
+            assert disk.free() > (96 << 20) / 4
+            await devices[quiet].jetstream().publish(subject(quiet), b"1")
+            registry.refusing = False
+            for org in flooding:
+                await until(lambda org=org: devices[org].jetstream().publish(subject(org), b"after"))
+            await registry.until(lambda: len(registry.messages) == taken + 1 + len(flooding))
+            for device in devices.values():
+                await device.close()
 
     run(story())
 

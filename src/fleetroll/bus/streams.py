@@ -49,6 +49,11 @@ class Held(msgspec.Struct, frozen=True):
     created: str = ""
     state: _State = _State()
 
+    @property
+    def is_half_full(self) -> bool:
+        """Whether it has a bound, and holds more than half of that."""
+        return 2 * self.state.bytes > int(self.config.get("max_bytes", -1)) > 0
+
 
 class _Page(msgspec.Struct, frozen=True):
     total: int = 0
