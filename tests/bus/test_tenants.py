@@ -321,6 +321,9 @@ def test_streams_that_others_have_made_are_left_alone(tmp_path: Path, monkeypatc
             assert await names(served) == {COMMANDS, ingest_stream(LOUD), "INGEST_MIRROR", "mine"}
             assert len(registry.messages) == 1
             await device.close()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            assert "mirror" in (await streams.listed(served._platform)).held["INGEST_MIRROR"].config
 
     run(story())
 
@@ -500,6 +503,55 @@ def test_what_cannot_be_stored_of_one_organization_holds_up_no_other(
     run(story())
 
 
+def forget_sum(directory: Path, stream: str) -> None:
+    """What is on the disk if the broker ends between its two writes, while it changes what a stream is like."""
+    [file] = directory.rglob(f"{stream}/meta.sum")
+    file.write_bytes(b"0" * 16)
+
+
+def test_a_stream_that_the_broker_cannot_read_when_it_comes_back_is_read_on_where_it_was(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        registry = Registry()
+
+        async def publish(device: Client, *numbers: int) -> None:
+            for number in numbers:
+                await until(lambda number=number: device.jetstream(timeout=1).publish(subject(LOUD), b"%d" % number))
+
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._process is not None
+            minted = await with_device(served, registry, LOUD)
+            device = await client(address(served), minted)
+            await publish(device, 0, 1)
+            await registry.until(lambda: len(registry.messages) == 2)
+            registry.refusing = True
+            await publish(device, 2)
+            forget_sum(tmp_path, ingest_stream(LOUD))
+            os.kill(served._process.pid, signal.SIGKILL)  # type: ignore[arg-type]
+            await asyncio.sleep(0.5)
+            await served._process.ready()
+            await device.close()
+            registry.refusing = False
+            await registry.until(lambda: len(registry.messages) == 3)
+            device = await client(address(served), minted)
+            await publish(device, 3)
+            await registry.until(lambda: len(registry.messages) == 4)
+            registry.refusing = True
+            await publish(device, 4)
+            await device.close()
+        forget_sum(tmp_path, ingest_stream(LOUD))
+        registry.refusing = False
+        registry.wanted.clear()  # nor is it needed any more, but for what is in it
+        async with broker(tmp_path / "nats", registry) as served:
+            await registry.until(lambda: len(registry.messages) == 5)
+        assert bodies(registry, LOUD) == [b"%d" % number for number in range(5)]
+        assert caplog.text.count(f"what was in stream {ingest_stream(LOUD)} is found again") == 2
+        assert len(registry.sequences) == 1
+
+    run(story())
+
+
 def test_a_consumer_that_is_gone_is_made_again(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()
@@ -632,8 +684,8 @@ OLD = {
 
 
 @contextlib.asynccontextmanager
-async def earlier(directory: Path, url: str) -> AsyncIterator[str]:
-    """The broker of this directory, with the one stream that an earlier version had. Yields when that was created."""
+async def earlier(directory: Path, url: str) -> AsyncIterator[tuple[Client, streams.Held]]:
+    """The broker of this directory, with the one stream that an earlier version had, and a connection to it."""
     program = Path(sys.executable).with_name("nats-server")
     with (directory / "log").open("w") as log:
         process = await asyncio.create_subprocess_exec(program, "-c", directory / "nats-server.conf", stderr=log)
@@ -641,16 +693,18 @@ async def earlier(directory: Path, url: str) -> AsyncIterator[str]:
         platform = await until(lambda: links.connect([url], AUTHORITY.platform, "earlier"))
         for name in (await streams.listed(platform)).held:
             await streams.remove(platform, name)
-        yield (await streams.make(platform, OLD)).created
+        yield platform, await streams.make(platform, OLD)
         await links.close(platform)
     finally:
         process.terminate()
         await process.wait()
 
 
+@pytest.mark.parametrize("is_readable", [True, False])
 def test_what_an_earlier_version_has_left_is_read_and_no_device_is_refused_for_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_readable: bool
 ) -> None:
+    """Even if the broker was killed while it changed what the stream of that version is like."""
     monkeypatch.setattr(ingest, "_DRAINED_SECONDS", 0.1)
     monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
     monkeypatch.setattr(platform_streams, "_MADE_AT_ONCE", 8)
@@ -664,13 +718,17 @@ def test_what_an_earlier_version_has_left_is_read_and_no_device_is_refused_for_l
                 registry.want(minted[org].account, DeviceAccount(minted[org].account, org, DEVICE))
             await settled(served, registry)
             url = address(served)
-        async with earlier(tmp_path / "nats", url) as created:
+        async with earlier(tmp_path / "nats", url) as (platform, old):
             device = await client(url, minted[ORG])
             for number in range(5):
                 acknowledged = await device.jetstream().publish(subject(ORG), b"old %d" % number)
                 assert acknowledged.stream == INGEST
             await device.close()
-        registry.sequences[f"{INGEST} {created}"], registry.times[f"{INGEST} {created}"] = 2, 0
+            stored_at = await streams._stored_at(platform, old, 2)
+        reached = f"{INGEST} {old.created}"
+        registry.sequences[reached], registry.times[reached] = 2, 0 if is_readable else stored_at or 0
+        if not is_readable:
+            forget_sum(tmp_path, INGEST)
         clock = asyncio.get_running_loop().time
         async with starting(tmp_path / "nats", registry, nats=place) as served:
             assert served._process is not None
@@ -688,7 +746,7 @@ def test_what_an_earlier_version_has_left_is_read_and_no_device_is_refused_for_l
             await registry.until(lambda: len(bodies(registry, orgs[-1])) == number)
             assert sorted(bodies(registry, orgs[-1]), key=int) == [b"%d" % one for one in range(number)]
             assert bodies(registry, ORG) == [b"old 2", b"old 3", b"old 4"]
-            assert f"{INGEST} {created}" not in registry.sequences
+            assert reached not in registry.sequences
             await device.close()
 
     run(story())

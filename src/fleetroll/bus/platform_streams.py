@@ -31,15 +31,26 @@ _OF_AN_ORG = ingest_stream("")
 
 
 class PlatformStreams:
-    """Of one connection as the platform. `room` tells the bytes free on the broker's disk, if that is known."""
+    """Of one connection as the platform.
 
-    def __init__(self, client: Client, room: Callable[[], int] | None, replicas: int | None) -> None:
+    Of a broker of ours, `room` tells the bytes free on its disk, and `kept` the names of what streams are there.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        room: Callable[[], int] | None,
+        replicas: int | None,
+        kept: Callable[[], set[str]] = set,
+    ) -> None:
         self._client = client
         self._room = room
+        self._kept = kept
         self._replicas = replicas
         self._orgs: set[str] | None = None  # whose devices may publish
         self._there: dict[str, Held] = {}  # by name, as the broker said last
         self._away: set[str] = set()  # names of those on servers of a cluster that do not answer
+        self._listed: set[str] = set()  # names of all, whoever has made them
         self._disk: Disk | None = None  # as it was then
         self.changed = asyncio.Event()  # set when one was made
         self._changing = asyncio.Lock()
@@ -50,8 +61,16 @@ class PlatformStreams:
         async with self._changing:
             self._orgs = set(orgs)
             missing = await self._list()
+            missing |= self._unread(await asyncio.to_thread(self._kept))
             await self._make([name for name in self._wanted() & self._there.keys() if self._differs(name)])
             await self._take_over(missing)
+
+    def _unread(self, kept: set[str]) -> set[str]:
+        """Those that the broker did not read when it started, as it had ended while it changed what they are like.
+
+        It finds what is in them when they are made.
+        """
+        return {name for name in kept - self._listed if name == INGEST or name.startswith(_OF_AN_ORG)}
 
     async def require(self, orgs: Collection[str]) -> None:
         """Have the streams of these organizations as well."""
@@ -80,6 +99,7 @@ class PlatformStreams:
         for name in sorted(self._there.keys() - held.keys() - listing.away):
             logger.error("the broker has lost stream %s, with what had not been read", name)
         self._there, self._away = held, listing.away
+        self._listed = listing.held.keys() | listing.away
         if self._room is not None:
             taken = sum(one.state.bytes for name, one in held.items() if name != COMMANDS)
             self._disk = Disk(self._room(), taken, len(self._orgs or ()))
@@ -188,7 +208,8 @@ def _config(name: str) -> dict[str, Any]:
             "max_age": limits.BUS_COMMAND_AGE * NANO,
             "max_msgs_per_subject": limits.BUS_QUEUED_COMMANDS,
         }
+    orgs = [] if name == INGEST else [name.removeprefix(_OF_AN_ORG)]
     return {
-        "subjects": ingest_subjects([name.removeprefix(_OF_AN_ORG)]),
+        "subjects": ingest_subjects(orgs) or [INGEST],
         "max_age": limits.BUS_INGEST_AGE * NANO,
     }

@@ -70,6 +70,12 @@ async def rewind(records: Records, stream: str, sequence: int) -> None:
     await records.progress.put({stream: structs.replace(reached, sequence=sequence)})
 
 
+async def go_on(records: Records, stream: str, former: str) -> None:
+    """Read one stream from where another was read up to, which it replaces."""
+    await records.progress.put({stream: (await records.progress.of([former]))[former]})
+    await records.progress.forget([former])
+
+
 async def _ingest(records: Records, live: Live, batches: Sequence[Batch], at: Instant) -> _Ingested:
     """Take messages in their order. Those of no known device, and those that are no report, are left out."""
     reached = await records.progress.of([batch.stream for batch in batches])
