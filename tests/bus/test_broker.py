@@ -229,6 +229,25 @@ def test_whoever_shows_readings_does_not_wait_for_a_broker_that_is_gone(tmp_path
     run(story())
 
 
+def test_a_call_is_answered_in_time_however_many_wait_for_a_broker_that_stands_still(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry()) as served:
+            pid = served._process.pid  # type: ignore[union-attr]
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                await links.publish_all(served._reach.client, [("nowhere", bytes(limits.MAX_BUS_PAYLOAD))] * 4)
+                calls = [
+                    asyncio.ensure_future(served.call(ORG, "production", DEVICE, "ask", b"1", 1)) for _ in range(3_000)
+                ]
+                done, waiting = await asyncio.wait(calls, timeout=PATIENCE)
+                assert not waiting
+                assert {type(one.exception()) for one in done} == {Fault}
+            finally:
+                os.kill(pid, signal.SIGCONT)
+
+    run(story())
+
+
 def connections(registry: Registry, minted: Minted) -> int:
     return sum(one.account == minted.account for one in registry.connections)
 
