@@ -56,6 +56,19 @@ async def device_of(served: Broker, registry: Registry, org: str) -> Client:
     return await client(address(served), await with_device(served, registry, org))
 
 
+@contextlib.asynccontextmanager
+async def devices_of(
+    directory: Path, registry: Registry, *orgs: str
+) -> AsyncIterator[tuple[Broker, Client, list[Client]]]:
+    """A broker, our own connection to it, and a connected device of each organization."""
+    async with broker(directory / "nats", registry) as served:
+        assert served._platform is not None
+        devices = [await device_of(served, registry, org) for org in orgs]
+        yield served, served._platform, devices
+        for one in devices:
+            await one.close()
+
+
 def bodies(registry: Registry, org: str) -> list[bytes]:
     return [one.body for one in registry.messages if one.org == org]
 
@@ -95,8 +108,7 @@ def test_what_one_organization_publishes_waits_for_nothing_that_another_has_publ
 
     async def story(directory: Path) -> None:
         registry = Registry()
-        async with broker(directory / "nats", registry) as served:
-            loud, quiet = [await device_of(served, registry, org) for org in (LOUD, QUIET)]
+        async with devices_of(directory, registry, LOUD, QUIET) as (served, _, [loud, quiet]):
             for turn in range(1, TIMES + 1):
                 await flood(loud, LOUD, count)
                 await quiet.jetstream(timeout=PATIENCE).publish(subject(QUIET), b"%d" % turn)
@@ -105,8 +117,6 @@ def test_what_one_organization_publishes_waits_for_nothing_that_another_has_publ
                     break
             else:
                 raise AssertionError("it has always waited")
-            for one in (loud, quiet):
-                await one.close()
 
     with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
         run(story(Path(directory)))
@@ -124,8 +134,8 @@ def test_what_one_organization_publishes_is_stored_before_what_another_has_waiti
     async def story() -> None:
         registry = Slow()
         registry.refusing = True
-        async with broker(tmp_path / "nats", registry) as served:
-            loud, *others = [await device_of(served, registry, f"org_{number}") for number in range(1, 40)]
+        orgs = [f"org_{number}" for number in range(1, 40)]
+        async with devices_of(tmp_path, registry, *orgs) as (served, _, [loud, *others]):
             count = 40_000
             await flood(loud, LOUD, count)
             await until(lambda: _has(served, ingest_stream(LOUD), count))
@@ -135,8 +145,6 @@ def test_what_one_organization_publishes_is_stored_before_what_another_has_waiti
             await registry.until(lambda: {one.org for one in registry.messages} >= {f"org_{n}" for n in range(2, 40)})
             assert len(bodies(registry, LOUD)) < count
             await registry.until(lambda: len(bodies(registry, LOUD)) == count)
-            for one in (loud, *others):
-                await one.close()
 
     run(story())
 
@@ -155,15 +163,12 @@ def test_many_organizations_share_a_transaction(tmp_path: Path) -> None:
 
     async def story() -> None:
         registry, orgs = Counted(), [f"org_{number}" for number in range(1, 31)]
-        async with broker(tmp_path / "nats", registry) as served:
-            devices = [await device_of(served, registry, org) for org in orgs]
+        async with devices_of(tmp_path, registry, *orgs) as (_, _, devices):
             for _ in range(3):
                 given = zip(devices, orgs, strict=True)
                 await asyncio.gather(*(device.jetstream().publish(subject(org), b"1") for device, org in given))
             await registry.until(lambda: len(registry.messages) == 3 * len(orgs))
             assert sum(batches) / len(batches) > 3
-            for one in devices:
-                await one.close()
 
     run(story())
 
@@ -282,20 +287,15 @@ def test_a_stream_from_which_unread_messages_were_purged_is_read_on_as_it_is(
 
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
-            assert served._platform is not None
-            device = await device_of(served, registry, LOUD)
+        async with devices_of(tmp_path, registry, LOUD) as (_, platform, [device]):
             await device.jetstream().publish(subject(LOUD), b"before")
             await registry.until(lambda: registry.messages)
-            await device.close()
-            await streams.request(served._platform, f"STREAM.PURGE.{ingest_stream(LOUD)}", {})
+            await streams.request(platform, f"STREAM.PURGE.{ingest_stream(LOUD)}", {})
         registry.sequences.clear()  # an older copy of the store
-        async with broker(tmp_path / "nats", registry) as served:
-            assert served._platform is not None
-            assert served._ingest is not None
-            consumers = await until(lambda: streams.consumers(served._platform, ingest_stream(LOUD)))
+        async with devices_of(tmp_path, registry) as (_, platform, _):
+            consumers = await until(lambda: streams.consumers(platform, ingest_stream(LOUD)))
             await asyncio.sleep(2)
-            assert await streams.consumers(served._platform, ingest_stream(LOUD)) == consumers
+            assert await streams.consumers(platform, ingest_stream(LOUD)) == consumers
 
     run(story())
 
@@ -306,10 +306,7 @@ def test_streams_that_others_have_made_are_left_alone(tmp_path: Path, monkeypatc
 
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
-            platform = served._platform
-            assert platform is not None
-            device = await device_of(served, registry, LOUD)
+        async with devices_of(tmp_path, registry, LOUD) as (served, platform, [device]):
             for name, more in (
                 ("INGEST_MIRROR", {"mirror": {"name": ingest_stream(LOUD)}}),
                 ("mine", {"subjects": ["m"]}),
@@ -320,10 +317,8 @@ def test_streams_that_others_have_made_are_left_alone(tmp_path: Path, monkeypatc
             await asyncio.sleep(2)
             assert await names(served) == {COMMANDS, ingest_stream(LOUD), "INGEST_MIRROR", "mine"}
             assert len(registry.messages) == 1
-            await device.close()
-        async with broker(tmp_path / "nats", registry) as served:
-            assert served._platform is not None
-            assert "mirror" in (await streams.listed(served._platform)).held["INGEST_MIRROR"].config
+        async with devices_of(tmp_path, registry) as (_, platform, _):
+            assert "mirror" in (await streams.listed(platform)).held["INGEST_MIRROR"].config
 
     run(story())
 
@@ -350,18 +345,15 @@ def test_what_is_stored_is_removed_from_the_broker(tmp_path: Path, monkeypatch: 
 
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
-            assert served._platform is not None
-            device = await device_of(served, registry, LOUD)
+        async with devices_of(tmp_path, registry, LOUD) as (_, platform, [device]):
             await flood(device, LOUD, limits.BUS_BATCH)
 
             async def is_empty() -> bool:
-                state = (await served._platform.jetstream().stream_info(ingest_stream(LOUD))).state
+                state = (await platform.jetstream().stream_info(ingest_stream(LOUD))).state
                 return state.last_seq == limits.BUS_BATCH and not state.messages
 
             await until(is_empty)
             assert len(registry.messages) == limits.BUS_BATCH
-            await device.close()
 
     run(story())
 
@@ -420,9 +412,8 @@ def test_organizations_that_flood_together_leave_room_on_the_disk_and_for_others
     async def story() -> None:
         registry = Registry()
         registry.refusing = True
-        async with broker(tmp_path / "nats", registry) as served:
-            devices = {org: await device_of(served, registry, org) for org in orgs}
-            taken = 0
+        async with devices_of(tmp_path, registry, *orgs) as (_, _, connected):
+            devices, taken = dict(zip(orgs, connected, strict=True)), 0
             for _ in range(3):  # a bound may be raised while little is free, if much was
                 taken += sum(await asyncio.gather(*(flooded(devices[org], org) for org in flooding)))
                 await asyncio.sleep(0.5)
@@ -432,8 +423,6 @@ def test_organizations_that_flood_together_leave_room_on_the_disk_and_for_others
             for org in flooding:
                 await until(lambda org=org: devices[org].jetstream().publish(subject(org), b"after"))
             await registry.until(lambda: len(registry.messages) == taken + 1 + len(flooding))
-            for device in devices.values():
-                await device.close()
 
     run(story())
 
@@ -446,16 +435,13 @@ def test_the_loss_of_one_stream_is_made_good_and_stops_no_other(
 ) -> None:
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
-            platform = served._platform
-            assert platform is not None
-            devices = {org: await device_of(served, registry, org) for org in (LOUD, QUIET)}
-            for org, device in devices.items():
-                await device.jetstream().publish(subject(org), b"before")
+        async with devices_of(tmp_path, registry, LOUD, QUIET) as (served, platform, [loud, quiet]):
+            await loud.jetstream().publish(subject(LOUD), b"before")
+            await quiet.jetstream().publish(subject(QUIET), b"before")
             await registry.until(lambda: len(registry.messages) == 2)
             await streams.request(platform, f"STREAM.DELETE.{ingest_stream(LOUD)}", {})
-            await devices[QUIET].jetstream().publish(subject(QUIET), b"meanwhile")
-            await until(lambda: devices[LOUD].jetstream(timeout=1).publish(subject(LOUD), b"after"))
+            await quiet.jetstream().publish(subject(QUIET), b"meanwhile")
+            await until(lambda: loud.jetstream(timeout=1).publish(subject(LOUD), b"after"))
             await registry.until(lambda: len(registry.messages) == 4)
             assert (bodies(registry, LOUD), bodies(registry, QUIET)) == (
                 [b"before", b"after"],
@@ -465,8 +451,6 @@ def test_the_loss_of_one_stream_is_made_good_and_stops_no_other(
             assert ingest_stream(QUIET) not in caplog.text
             assert served._platform is platform
             assert len([stream for stream in registry.sequences if stream.startswith(ingest_stream(LOUD))]) == 1
-            for device in devices.values():
-                await device.close()
 
     run(story())
 
@@ -487,8 +471,7 @@ def test_what_cannot_be_stored_of_one_organization_holds_up_no_other(
 ) -> None:
     async def story() -> None:
         registry, orgs = Choosy(), [LOUD, QUIET, "org_3", "org_4"]
-        async with broker(tmp_path / "nats", registry) as served:
-            devices = [await device_of(served, registry, org) for org in orgs]
+        async with devices_of(tmp_path, registry, *orgs) as (_, _, devices):
             for number in range(3):
                 for org, device in zip(orgs, devices, strict=True):
                     await device.jetstream().publish(subject(org), b"%d" % number)
@@ -497,8 +480,6 @@ def test_what_cannot_be_stored_of_one_organization_holds_up_no_other(
             registry.is_choosy = False
             await registry.until(lambda: len(registry.messages) == 12)
             assert bodies(registry, LOUD) == bodies(registry, QUIET) == [b"0", b"1", b"2"]
-            for device in devices:
-                await device.close()
 
     run(story())
 
@@ -555,16 +536,13 @@ def test_a_stream_that_the_broker_cannot_read_when_it_comes_back_is_read_on_wher
 def test_a_consumer_that_is_gone_is_made_again(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
-            assert served._platform is not None
-            device = await device_of(served, registry, LOUD)
+        async with devices_of(tmp_path, registry, LOUD) as (_, platform, [device]):
             await device.jetstream().publish(subject(LOUD), b"before")
             await registry.until(lambda: registry.messages)
-            for name in await streams.consumers(served._platform, ingest_stream(LOUD)):
-                await streams.request(served._platform, f"CONSUMER.DELETE.{ingest_stream(LOUD)}.{name}", {})
+            for name in await streams.consumers(platform, ingest_stream(LOUD)):
+                await streams.request(platform, f"CONSUMER.DELETE.{ingest_stream(LOUD)}.{name}", {})
             await device.jetstream().publish(subject(LOUD), b"after")
             await registry.until(lambda: bodies(registry, LOUD) == [b"before", b"after"])
-            await device.close()
 
     run(story())
 
@@ -577,13 +555,12 @@ def test_what_was_stored_since_a_look_began_is_not_taken_for_lost(
 
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
+        async with devices_of(tmp_path, registry, LOUD) as (served, _, [device]):
             assert served._ingest is not None
-            device = await device_of(served, registry, LOUD)
             await device.jetstream().publish(subject(LOUD), b"before")
             await registry.until(lambda: registry.messages)
-            platform, intake = served._ingest._platform, served._ingest._intakes[ingest_stream(LOUD)]
-            look, found, wait = platform.look, asyncio.Event(), asyncio.Event()
+            streams_, intake = served._ingest._platform, served._ingest._intakes[ingest_stream(LOUD)]
+            look, found, wait = streams_.look, asyncio.Event(), asyncio.Event()
 
             async def slow() -> dict[str, streams.Held]:
                 there = await look()
@@ -591,7 +568,7 @@ def test_what_was_stored_since_a_look_began_is_not_taken_for_lost(
                 await wait.wait()
                 return there
 
-            monkeypatch.setattr(platform, "look", slow)
+            monkeypatch.setattr(streams_, "look", slow)
             await found.wait()
             await device.jetstream().publish(subject(LOUD), b"meanwhile")
             await registry.until(lambda: len(registry.messages) == 2)
@@ -600,7 +577,6 @@ def test_what_was_stored_since_a_look_began_is_not_taken_for_lost(
             await device.jetstream().publish(subject(LOUD), b"after")
             await registry.until(lambda: bodies(registry, LOUD) == [b"before", b"meanwhile", b"after"])
             assert "lost" not in caplog.text
-            await device.close()
 
     run(story())
 
@@ -612,15 +588,13 @@ def test_a_request_that_was_lost_is_noticed(tmp_path: Path, monkeypatch: pytest.
 
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
-            device = await device_of(served, registry, LOUD)
+        async with devices_of(tmp_path, registry, LOUD) as (served, _, [device]):
             await device.jetstream().publish(subject(LOUD), b"before")
             await registry.until(lambda: registry.messages)
             assert served._ingest is not None
             served._ingest._open.clear()  # whatever comes is as good as lost
             await device.jetstream().publish(subject(LOUD), b"after")
             await registry.until(lambda: bodies(registry, LOUD) == [b"before", b"after"])
-            await device.close()
 
     run(story())
 
