@@ -79,9 +79,9 @@ async def last(served: Broker, stream: str) -> int:
     return (await served._platform.jetstream().stream_info(stream)).state.last_seq
 
 
-async def flood(device: Client, org: str, count: int) -> None:
+async def flood(device: Client, org: str, count: int, body: bytes = b"1") -> None:
     """Publish until the broker has taken all of it, which does not mean that it has written it."""
-    line = b"PUB %b 1\r\n1\r\n" % subject(org).encode()
+    line = b"PUB %b %d\r\n%b\r\n" % (subject(org).encode(), len(body), body)
     await device._send_command(line * count)
     await device._flush_pending()
     await device.flush(timeout=PATIENCE)
@@ -340,20 +340,23 @@ def test_a_device_that_comes_back_to_an_organization_finds_its_stream(tmp_path: 
     run(story())
 
 
-def test_what_is_stored_is_removed_from_the_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("count", "size"), [(limits.BUS_BATCH, 1), (2 * limits.BUS_BATCH_BYTES // 60_000, 60_000)])
+def test_what_is_stored_is_removed_from_the_broker_if_it_is_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, size: int
+) -> None:
     monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
 
     async def story() -> None:
         registry = Registry()
         async with devices_of(tmp_path, registry, LOUD) as (_, platform, [device]):
-            await flood(device, LOUD, limits.BUS_BATCH)
+            await flood(device, LOUD, count, bytes(size))
 
             async def is_empty() -> bool:
                 state = (await platform.jetstream().stream_info(ingest_stream(LOUD))).state
-                return state.last_seq == limits.BUS_BATCH and not state.messages
+                return state.last_seq == count and not state.messages
 
             await until(is_empty)
-            assert len(registry.messages) == limits.BUS_BATCH
+            assert len(registry.messages) == count
 
     run(story())
 

@@ -40,7 +40,7 @@ _LOOK_SECONDS = 5.0
 _PAUSE_FACTOR = 5  # the pause after a look is so many times as long, so that looking does not take all the time
 _SILENT_SECONDS = 4.0  # after which a request was lost: a server of a cluster that dies takes requests with it
 _OPENED_AT_ONCE = 64
-# Within which what is stored is removed if it is little. Much of it, or of the stream's bound, goes at the next look.
+# Within which what is stored is removed if it is little. It goes at the next look where the stream holds much.
 _TIDY_SECONDS = 600.0
 _TIDIED_AT_ONCE = 64
 _DRAINED_SECONDS = 5.0  # of no new message, after which all that was published before a credential ended is there
@@ -334,7 +334,7 @@ class Ingest:
         due: list[Awaitable[None]] = []
         for intake, held, watch in self._seen(found):
             stored = intake.stored - held.state.first_seq + 1
-            is_urgent = held.is_half_full or now - watch.tidied_at > _TIDY_SECONDS
+            is_urgent = held.is_heavy or now - watch.tidied_at > _TIDY_SECONDS
             is_due = stored >= limits.BUS_BATCH or (stored > 0 and is_urgent)
             if intake.stream != COMMANDS and held.state.messages and is_due and len(due) < _TIDIED_AT_ONCE:
                 watch.tidied_at = now

@@ -50,9 +50,10 @@ class Held(msgspec.Struct, frozen=True):
     state: _State = _State()
 
     @property
-    def is_half_full(self) -> bool:
-        """Whether it has a bound, and holds more than half of that."""
-        return 2 * self.state.bytes > int(self.config.get("max_bytes", -1)) > 0
+    def is_heavy(self) -> bool:
+        """Whether it holds many bytes, or more than half of those that it may."""
+        most = int(self.config.get("max_bytes", -1))
+        return self.state.bytes > limits.BUS_BATCH_BYTES or 0 < most < 2 * self.state.bytes
 
 
 class _Page(msgspec.Struct, frozen=True):
