@@ -28,6 +28,7 @@ from fleetroll.bus.broker import Broker
 from fleetroll.bus.permissions import COMMANDS, Authority, ingest_stream
 from fleetroll.bus.platform_streams import PlatformStreams
 from fleetroll.bus.port import Account, AppAccount, Batch, Change, DeviceAccount, Message, Minted, Shown
+from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, keep_certificate
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
@@ -217,6 +218,25 @@ def test_whoever_shows_readings_does_not_wait_for_a_broker_that_is_gone(tmp_path
             assert not showing.done()
             os.kill(pid, signal.SIGKILL)
             await asyncio.wait_for(showing, PATIENCE)
+
+    run(story())
+
+
+def test_a_call_is_answered_in_time_however_many_wait_for_a_broker_that_stands_still(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry()) as served:
+            pid = served._process.pid  # type: ignore[union-attr]
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                await links.publish_all(served._reach.client, [("nowhere", bytes(limits.MAX_BUS_PAYLOAD))] * 4)
+                calls = [
+                    asyncio.ensure_future(served.call(ORG, "production", DEVICE, "ask", b"1", 1)) for _ in range(3_000)
+                ]
+                done, waiting = await asyncio.wait(calls, timeout=PATIENCE)
+                assert not waiting
+                assert {type(one.exception()) for one in done} == {Fault}
+            finally:
+                os.kill(pid, signal.SIGCONT)
 
     run(story())
 
@@ -573,17 +593,9 @@ def test_there_is_room_for_the_sessions_of_a_million_devices_that_speak_mqtt(tmp
 LARGE = bytes(limits.MAX_BUS_MESSAGE - 1_000)
 
 
-async def flood(device: Client) -> int:
-    """Publish until the broker refuses, which it must. Returns how many messages it took."""
-    for taken in range(2 * limits.BUS_LEAST_ROOM // len(LARGE)):
-        try:
-            await device.jetstream().publish(SUBJECT, LARGE)
-        except nats.js.errors.APIError:
-            return taken
-    raise AssertionError("there is no bound")
-
-
-def test_what_waits_for_the_store_is_bounded_and_stays_when_the_bound_is_lowered(tmp_path: Path) -> None:
+def test_what_waits_for_the_store_is_bounded_and_stays_when_the_bound_is_lowered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def story() -> None:
         registry = Registry()
         registry.refusing = True
@@ -594,11 +606,13 @@ def test_what_waits_for_the_store_is_bounded_and_stays_when_the_bound_is_lowered
                 await device.jetstream().publish(SUBJECT, b"%d" % number)
             bounds = (await served._platform.jetstream().stream_info(STREAM)).config
             assert 0 < bounds.max_bytes < shutil.disk_usage(tmp_path).total
+            monkeypatch.setattr(Process, "room", lambda _: 0)
             await PlatformStreams(served._platform, lambda: 0, None).meet([ORG])
-            taken = 3 + await flood(device)
+            with pytest.raises(nats.js.errors.APIError, match="10077"):
+                await device.jetstream().publish(SUBJECT, b"refused")
             registry.refusing = False
-            await registry.until(lambda: len(registry.messages) >= taken)
-            assert [message.body for message in registry.messages[:4]] == [b"0", b"1", b"2", LARGE]
+            await registry.until(lambda: len(registry.messages) == 3)
+            assert [message.body for message in registry.messages] == [b"0", b"1", b"2"]
             await device.close()
 
     run(story())

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from fleetroll.bus import ingest, links, platform_streams, streams
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.permissions import COMMANDS, INGEST, Authority, ingest_stream
 from fleetroll.bus.port import Batch, DeviceAccount, Message
+from fleetroll.bus.process import Process
 from fleetroll.core import limits
 from fleetroll.core.times import DAY
 from tests.support.broker import (
@@ -56,6 +58,19 @@ async def device_of(served: Broker, registry: Registry, org: str) -> Client:
     return await client(address(served), await with_device(served, registry, org))
 
 
+@contextlib.asynccontextmanager
+async def devices_of(
+    directory: Path, registry: Registry, *orgs: str
+) -> AsyncIterator[tuple[Broker, Client, list[Client]]]:
+    """A broker, our own connection to it, and a connected device of each organization."""
+    async with broker(directory / "nats", registry) as served:
+        assert served._platform is not None
+        devices = [await device_of(served, registry, org) for org in orgs]
+        yield served, served._platform, devices
+        for one in devices:
+            await one.close()
+
+
 def bodies(registry: Registry, org: str) -> list[bytes]:
     return [one.body for one in registry.messages if one.org == org]
 
@@ -66,9 +81,9 @@ async def last(served: Broker, stream: str) -> int:
     return (await served._platform.jetstream().stream_info(stream)).state.last_seq
 
 
-async def flood(device: Client, org: str, count: int) -> None:
+async def flood(device: Client, org: str, count: int, body: bytes = b"1") -> None:
     """Publish until the broker has taken all of it, which does not mean that it has written it."""
-    line = b"PUB %b 1\r\n1\r\n" % subject(org).encode()
+    line = b"PUB %b %d\r\n%b\r\n" % (subject(org).encode(), len(body), body)
     await device._send_command(line * count)
     await device._flush_pending()
     await device.flush(timeout=PATIENCE)
@@ -90,8 +105,7 @@ def test_what_one_organization_publishes_waits_for_nothing_that_another_has_publ
 
     async def story(directory: Path) -> None:
         registry = Registry()
-        async with broker(directory / "nats", registry) as served:
-            loud, quiet = [await device_of(served, registry, org) for org in (LOUD, QUIET)]
+        async with devices_of(directory, registry, LOUD, QUIET) as (served, _, [loud, quiet]):
             for turn in range(1, TIMES + 1):
                 await flood(loud, LOUD, count)
                 await quiet.jetstream(timeout=PATIENCE).publish(subject(QUIET), b"%d" % turn)
@@ -100,8 +114,6 @@ def test_what_one_organization_publishes_waits_for_nothing_that_another_has_publ
                     break
             else:
                 raise AssertionError("it has always waited")
-            for one in (loud, quiet):
-                await one.close()
 
     with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
         run(story(Path(directory)))
@@ -119,8 +131,8 @@ def test_what_one_organization_publishes_is_stored_before_what_another_has_waiti
     async def story() -> None:
         registry = Slow()
         registry.refusing = True
-        async with broker(tmp_path / "nats", registry) as served:
-            loud, *others = [await device_of(served, registry, f"org_{number}") for number in range(1, 40)]
+        orgs = [f"org_{number}" for number in range(1, 40)]
+        async with devices_of(tmp_path, registry, *orgs) as (served, _, [loud, *others]):
             count = 40_000
             await flood(loud, LOUD, count)
             await until(lambda: _has(served, ingest_stream(LOUD), count))
@@ -130,8 +142,6 @@ def test_what_one_organization_publishes_is_stored_before_what_another_has_waiti
             await registry.until(lambda: {one.org for one in registry.messages} >= {f"org_{n}" for n in range(2, 40)})
             assert len(bodies(registry, LOUD)) < count
             await registry.until(lambda: len(bodies(registry, LOUD)) == count)
-            for one in (loud, *others):
-                await one.close()
 
     run(story())
 
@@ -150,15 +160,12 @@ def test_many_organizations_share_a_transaction(tmp_path: Path) -> None:
 
     async def story() -> None:
         registry, orgs = Counted(), [f"org_{number}" for number in range(1, 31)]
-        async with broker(tmp_path / "nats", registry) as served:
-            devices = [await device_of(served, registry, org) for org in orgs]
+        async with devices_of(tmp_path, registry, *orgs) as (_, _, devices):
             for _ in range(3):
                 given = zip(devices, orgs, strict=True)
                 await asyncio.gather(*(device.jetstream().publish(subject(org), b"1") for device, org in given))
             await registry.until(lambda: len(registry.messages) == 3 * len(orgs))
             assert sum(batches) / len(batches) > 3
-            for one in devices:
-                await one.close()
 
     run(story())
 
@@ -277,20 +284,15 @@ def test_a_stream_from_which_unread_messages_were_purged_is_read_on_as_it_is(
 
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
-            assert served._platform is not None
-            device = await device_of(served, registry, LOUD)
+        async with devices_of(tmp_path, registry, LOUD) as (_, platform, [device]):
             await device.jetstream().publish(subject(LOUD), b"before")
             await registry.until(lambda: registry.messages)
-            await device.close()
-            await streams.request(served._platform, f"STREAM.PURGE.{ingest_stream(LOUD)}", {})
+            await streams.request(platform, f"STREAM.PURGE.{ingest_stream(LOUD)}", {})
         registry.sequences.clear()  # an older copy of the store
-        async with broker(tmp_path / "nats", registry) as served:
-            assert served._platform is not None
-            assert served._ingest is not None
-            consumers = await until(lambda: streams.consumers(served._platform, ingest_stream(LOUD)))
+        async with devices_of(tmp_path, registry) as (_, platform, _):
+            consumers = await until(lambda: streams.consumers(platform, ingest_stream(LOUD)))
             await asyncio.sleep(2)
-            assert await streams.consumers(served._platform, ingest_stream(LOUD)) == consumers
+            assert await streams.consumers(platform, ingest_stream(LOUD)) == consumers
 
     run(story())
 
@@ -301,10 +303,7 @@ def test_streams_that_others_have_made_are_left_alone(tmp_path: Path, monkeypatc
 
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
-            platform = served._platform
-            assert platform is not None
-            device = await device_of(served, registry, LOUD)
+        async with devices_of(tmp_path, registry, LOUD) as (served, platform, [device]):
             for name, more in (
                 ("INGEST_MIRROR", {"mirror": {"name": ingest_stream(LOUD)}}),
                 ("mine", {"subjects": ["m"]}),
@@ -315,7 +314,8 @@ def test_streams_that_others_have_made_are_left_alone(tmp_path: Path, monkeypatc
             await asyncio.sleep(2)
             assert await names(served) == {COMMANDS, ingest_stream(LOUD), "INGEST_MIRROR", "mine"}
             assert len(registry.messages) == 1
-            await device.close()
+        async with devices_of(tmp_path, registry) as (_, platform, _):
+            assert "mirror" in (await streams.listed(platform)).held["INGEST_MIRROR"].config
 
     run(story())
 
@@ -337,23 +337,23 @@ def test_a_device_that_comes_back_to_an_organization_finds_its_stream(tmp_path: 
     run(story())
 
 
-def test_what_is_stored_is_removed_from_the_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("count", "size"), [(limits.BUS_BATCH, 1), (2 * limits.BUS_BATCH_BYTES // 60_000, 60_000)])
+def test_what_is_stored_is_removed_from_the_broker_if_it_is_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, size: int
+) -> None:
     monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
 
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
-            assert served._platform is not None
-            device = await device_of(served, registry, LOUD)
-            await flood(device, LOUD, limits.BUS_BATCH)
+        async with devices_of(tmp_path, registry, LOUD) as (_, platform, [device]):
+            await flood(device, LOUD, count, bytes(size))
 
             async def is_empty() -> bool:
-                state = (await served._platform.jetstream().stream_info(ingest_stream(LOUD))).state
-                return state.last_seq == limits.BUS_BATCH and not state.messages
+                state = (await platform.jetstream().stream_info(ingest_stream(LOUD))).state
+                return state.last_seq == count and not state.messages
 
             await until(is_empty)
-            assert len(registry.messages) == limits.BUS_BATCH
-            await device.close()
+            assert len(registry.messages) == count
 
     run(story())
 
@@ -373,6 +373,60 @@ def test_streams_of_a_broker_that_is_here_no_more_are_forgotten_once_they_can_ho
     run(story())
 
 
+# --- the disk --------------------------------------------------------------------------------------------------------
+
+
+class SmallDisk:
+    """A disk of so many bytes that holds nothing but the streams of a broker."""
+
+    def __init__(self, size: int, directory: Path) -> None:
+        self._size = size
+        self._directory = directory
+
+    def free(self) -> int:
+        return self._size - self.taken()
+
+    def taken(self) -> int:
+        return sum(file.stat().st_size for file in self._directory.rglob("*.blk") if file.exists())
+
+
+def test_organizations_that_flood_together_leave_room_on_the_disk_and_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.1)
+    disk, large = SmallDisk(96 << 20, tmp_path / "nats" / "streams"), bytes(60_000)
+    monkeypatch.setattr(Process, "room", lambda _: disk.free())
+    orgs = [f"org_{number}" for number in range(1, 13)]
+    quiet, *flooding = orgs
+
+    async def flooded(device: Client, org: str) -> int:
+        """Publish until that is refused. Returns how often it was taken."""
+        for taken in itertools.count():
+            try:
+                await device.jetstream(timeout=PATIENCE).publish(subject(org), large)
+            except nats.js.errors.APIError as refusal:
+                assert refusal.err_code == 10077
+                return taken
+        raise AssertionError
+
+    async def story() -> None:
+        registry = Registry()
+        registry.refusing = True
+        async with devices_of(tmp_path, registry, *orgs) as (_, _, connected):
+            devices, taken = dict(zip(orgs, connected, strict=True)), 0
+            for _ in range(3):  # a bound may be raised while little is free, if much was
+                taken += sum(await asyncio.gather(*(flooded(devices[org], org) for org in flooding)))
+                await asyncio.sleep(0.5)
+            assert disk.free() > (96 << 20) / 4
+            await devices[quiet].jetstream().publish(subject(quiet), b"1")
+            registry.refusing = False
+            for org in flooding:
+                await until(lambda org=org: devices[org].jetstream().publish(subject(org), b"after"))
+            await registry.until(lambda: len(registry.messages) == taken + 1 + len(flooding))
+
+    run(story())
+
+
 # --- trouble ---------------------------------------------------------------------------------------------------------
 
 
@@ -381,16 +435,13 @@ def test_the_loss_of_one_stream_is_made_good_and_stops_no_other(
 ) -> None:
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
-            platform = served._platform
-            assert platform is not None
-            devices = {org: await device_of(served, registry, org) for org in (LOUD, QUIET)}
-            for org, device in devices.items():
-                await device.jetstream().publish(subject(org), b"before")
+        async with devices_of(tmp_path, registry, LOUD, QUIET) as (served, platform, [loud, quiet]):
+            await loud.jetstream().publish(subject(LOUD), b"before")
+            await quiet.jetstream().publish(subject(QUIET), b"before")
             await registry.until(lambda: len(registry.messages) == 2)
             await streams.request(platform, f"STREAM.DELETE.{ingest_stream(LOUD)}", {})
-            await devices[QUIET].jetstream().publish(subject(QUIET), b"meanwhile")
-            await until(lambda: devices[LOUD].jetstream(timeout=1).publish(subject(LOUD), b"after"))
+            await quiet.jetstream().publish(subject(QUIET), b"meanwhile")
+            await until(lambda: loud.jetstream(timeout=1).publish(subject(LOUD), b"after"))
             await registry.until(lambda: len(registry.messages) == 4)
             assert (bodies(registry, LOUD), bodies(registry, QUIET)) == (
                 [b"before", b"after"],
@@ -400,8 +451,6 @@ def test_the_loss_of_one_stream_is_made_good_and_stops_no_other(
             assert ingest_stream(QUIET) not in caplog.text
             assert served._platform is platform
             assert len([stream for stream in registry.sequences if stream.startswith(ingest_stream(LOUD))]) == 1
-            for device in devices.values():
-                await device.close()
 
     run(story())
 
@@ -422,8 +471,7 @@ def test_what_cannot_be_stored_of_one_organization_holds_up_no_other(
 ) -> None:
     async def story() -> None:
         registry, orgs = Choosy(), [LOUD, QUIET, "org_3", "org_4"]
-        async with broker(tmp_path / "nats", registry) as served:
-            devices = [await device_of(served, registry, org) for org in orgs]
+        async with devices_of(tmp_path, registry, *orgs) as (_, _, devices):
             for number in range(3):
                 for org, device in zip(orgs, devices, strict=True):
                     await device.jetstream().publish(subject(org), b"%d" % number)
@@ -432,8 +480,55 @@ def test_what_cannot_be_stored_of_one_organization_holds_up_no_other(
             registry.is_choosy = False
             await registry.until(lambda: len(registry.messages) == 12)
             assert bodies(registry, LOUD) == bodies(registry, QUIET) == [b"0", b"1", b"2"]
-            for device in devices:
-                await device.close()
+
+    run(story())
+
+
+def forget_sum(directory: Path, stream: str) -> None:
+    """What is on the disk if the broker ends between its two writes, while it changes what a stream is like."""
+    [file] = directory.rglob(f"{stream}/meta.sum")
+    file.write_bytes(b"0" * 16)
+
+
+def test_a_stream_that_the_broker_cannot_read_when_it_comes_back_is_read_on_where_it_was(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        registry = Registry()
+
+        async def publish(device: Client, *numbers: int) -> None:
+            for number in numbers:
+                await until(lambda number=number: device.jetstream(timeout=1).publish(subject(LOUD), b"%d" % number))
+
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._process is not None
+            minted = await with_device(served, registry, LOUD)
+            device = await client(address(served), minted)
+            await publish(device, 0, 1)
+            await registry.until(lambda: len(registry.messages) == 2)
+            registry.refusing = True
+            await publish(device, 2)
+            forget_sum(tmp_path, ingest_stream(LOUD))
+            os.kill(served._process.pid, signal.SIGKILL)  # type: ignore[arg-type]
+            await asyncio.sleep(0.5)
+            await served._process.ready()
+            await device.close()
+            registry.refusing = False
+            await registry.until(lambda: len(registry.messages) == 3)
+            device = await client(address(served), minted)
+            await publish(device, 3)
+            await registry.until(lambda: len(registry.messages) == 4)
+            registry.refusing = True
+            await publish(device, 4)
+            await device.close()
+        forget_sum(tmp_path, ingest_stream(LOUD))
+        registry.refusing = False
+        registry.wanted.clear()  # nor is it needed any more, but for what is in it
+        async with broker(tmp_path / "nats", registry) as served:
+            await registry.until(lambda: len(registry.messages) == 5)
+        assert bodies(registry, LOUD) == [b"%d" % number for number in range(5)]
+        assert caplog.text.count(f"what was in stream {ingest_stream(LOUD)} is found again") == 2
+        assert len(registry.sequences) == 1
 
     run(story())
 
@@ -441,16 +536,13 @@ def test_what_cannot_be_stored_of_one_organization_holds_up_no_other(
 def test_a_consumer_that_is_gone_is_made_again(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
-            assert served._platform is not None
-            device = await device_of(served, registry, LOUD)
+        async with devices_of(tmp_path, registry, LOUD) as (_, platform, [device]):
             await device.jetstream().publish(subject(LOUD), b"before")
             await registry.until(lambda: registry.messages)
-            for name in await streams.consumers(served._platform, ingest_stream(LOUD)):
-                await streams.request(served._platform, f"CONSUMER.DELETE.{ingest_stream(LOUD)}.{name}", {})
+            for name in await streams.consumers(platform, ingest_stream(LOUD)):
+                await streams.request(platform, f"CONSUMER.DELETE.{ingest_stream(LOUD)}.{name}", {})
             await device.jetstream().publish(subject(LOUD), b"after")
             await registry.until(lambda: bodies(registry, LOUD) == [b"before", b"after"])
-            await device.close()
 
     run(story())
 
@@ -463,13 +555,12 @@ def test_what_was_stored_since_a_look_began_is_not_taken_for_lost(
 
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
+        async with devices_of(tmp_path, registry, LOUD) as (served, _, [device]):
             assert served._ingest is not None
-            device = await device_of(served, registry, LOUD)
             await device.jetstream().publish(subject(LOUD), b"before")
             await registry.until(lambda: registry.messages)
-            platform, intake = served._ingest._platform, served._ingest._intakes[ingest_stream(LOUD)]
-            look, found, wait = platform.look, asyncio.Event(), asyncio.Event()
+            streams_, intake = served._ingest._platform, served._ingest._intakes[ingest_stream(LOUD)]
+            look, found, wait = streams_.look, asyncio.Event(), asyncio.Event()
 
             async def slow() -> dict[str, streams.Held]:
                 there = await look()
@@ -477,7 +568,7 @@ def test_what_was_stored_since_a_look_began_is_not_taken_for_lost(
                 await wait.wait()
                 return there
 
-            monkeypatch.setattr(platform, "look", slow)
+            monkeypatch.setattr(streams_, "look", slow)
             await found.wait()
             await device.jetstream().publish(subject(LOUD), b"meanwhile")
             await registry.until(lambda: len(registry.messages) == 2)
@@ -486,7 +577,6 @@ def test_what_was_stored_since_a_look_began_is_not_taken_for_lost(
             await device.jetstream().publish(subject(LOUD), b"after")
             await registry.until(lambda: bodies(registry, LOUD) == [b"before", b"meanwhile", b"after"])
             assert "lost" not in caplog.text
-            await device.close()
 
     run(story())
 
@@ -498,15 +588,13 @@ def test_a_request_that_was_lost_is_noticed(tmp_path: Path, monkeypatch: pytest.
 
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
-            device = await device_of(served, registry, LOUD)
+        async with devices_of(tmp_path, registry, LOUD) as (served, _, [device]):
             await device.jetstream().publish(subject(LOUD), b"before")
             await registry.until(lambda: registry.messages)
             assert served._ingest is not None
             served._ingest._open.clear()  # whatever comes is as good as lost
             await device.jetstream().publish(subject(LOUD), b"after")
             await registry.until(lambda: bodies(registry, LOUD) == [b"before", b"after"])
-            await device.close()
 
     run(story())
 
@@ -570,8 +658,8 @@ OLD = {
 
 
 @contextlib.asynccontextmanager
-async def earlier(directory: Path, url: str) -> AsyncIterator[str]:
-    """The broker of this directory, with the one stream that an earlier version had. Yields when that was created."""
+async def earlier(directory: Path, url: str) -> AsyncIterator[tuple[Client, streams.Held]]:
+    """The broker of this directory, with the one stream that an earlier version had, and a connection to it."""
     program = Path(sys.executable).with_name("nats-server")
     with (directory / "log").open("w") as log:
         process = await asyncio.create_subprocess_exec(program, "-c", directory / "nats-server.conf", stderr=log)
@@ -579,16 +667,18 @@ async def earlier(directory: Path, url: str) -> AsyncIterator[str]:
         platform = await until(lambda: links.connect([url], AUTHORITY.platform, "earlier"))
         for name in (await streams.listed(platform)).held:
             await streams.remove(platform, name)
-        yield (await streams.make(platform, OLD)).created
+        yield platform, await streams.make(platform, OLD)
         await links.close(platform)
     finally:
         process.terminate()
         await process.wait()
 
 
+@pytest.mark.parametrize("is_readable", [True, False])
 def test_what_an_earlier_version_has_left_is_read_and_no_device_is_refused_for_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_readable: bool
 ) -> None:
+    """Even if the broker was killed while it changed what the stream of that version is like."""
     monkeypatch.setattr(ingest, "_DRAINED_SECONDS", 0.1)
     monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
     monkeypatch.setattr(platform_streams, "_MADE_AT_ONCE", 8)
@@ -602,13 +692,17 @@ def test_what_an_earlier_version_has_left_is_read_and_no_device_is_refused_for_l
                 registry.want(minted[org].account, DeviceAccount(minted[org].account, org, DEVICE))
             await settled(served, registry)
             url = address(served)
-        async with earlier(tmp_path / "nats", url) as created:
+        async with earlier(tmp_path / "nats", url) as (platform, old):
             device = await client(url, minted[ORG])
             for number in range(5):
                 acknowledged = await device.jetstream().publish(subject(ORG), b"old %d" % number)
                 assert acknowledged.stream == INGEST
             await device.close()
-        registry.sequences[f"{INGEST} {created}"], registry.times[f"{INGEST} {created}"] = 2, 0
+            stored_at = await streams._stored_at(platform, old, 2)
+        reached = f"{INGEST} {old.created}"
+        registry.sequences[reached], registry.times[reached] = 2, 0 if is_readable else stored_at or 0
+        if not is_readable:
+            forget_sum(tmp_path, INGEST)
         clock = asyncio.get_running_loop().time
         async with starting(tmp_path / "nats", registry, nats=place) as served:
             assert served._process is not None
@@ -626,7 +720,7 @@ def test_what_an_earlier_version_has_left_is_read_and_no_device_is_refused_for_l
             await registry.until(lambda: len(bodies(registry, orgs[-1])) == number)
             assert sorted(bodies(registry, orgs[-1]), key=int) == [b"%d" % one for one in range(number)]
             assert bodies(registry, ORG) == [b"old 2", b"old 3", b"old 4"]
-            assert f"{INGEST} {created}" not in registry.sequences
+            assert reached not in registry.sequences
             await device.close()
 
     run(story())

@@ -95,6 +95,9 @@ class Registry:
     async def rewind(self, stream: str, sequence: int) -> None:
         self.sequences[stream] = sequence
 
+    async def go_on(self, stream: str, former: str) -> None:
+        self.sequences[stream], self.times[stream] = self.sequences.pop(former), self.times.pop(former)
+
     async def ingest(self, batches: Sequence[Batch]) -> Sequence[Message]:
         if self.refusing:
             raise RuntimeError("the store is away")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from functools import partial
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -155,8 +156,7 @@ class Broker(Mint):
             self._as_platform(registry) as platform,
             asyncio.TaskGroup() as group,
         ):
-            room = None if self._process is None else self._process.room
-            streams = PlatformStreams(platform, room, self._replicas)
+            streams = self._platform_streams(platform)
             account_sync = self._account_sync = self._syncing(system, presence, streams, registry)
             # Only now that requests are answered, which is urgent: devices that the broker knows return as soon as it
             # does.
@@ -175,6 +175,12 @@ class Broker(Mint):
             logger.info("connected to the broker at %s", ", ".join(self._urls()))
             await account_sync.update_streams()
             await links.until_cancelled()
+
+    def _platform_streams(self, platform: Client) -> PlatformStreams:
+        if self._process is None:
+            return PlatformStreams(platform, None, self._replicas)
+        kept = partial(self._process.files.streams_of, self._authority.platform.public)
+        return PlatformStreams(platform, self._process.room, self._replicas, kept)
 
     async def _look_again(self, presence: Presence) -> None:
         """Look at all connections now and then: when a server of a cluster dies, no other tells which went with it."""

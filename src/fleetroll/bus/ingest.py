@@ -21,7 +21,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus import links, shares, streams
-from fleetroll.bus.intake import Intake, Missed
+from fleetroll.bus.intake import Intake, Missed, stream_of
 from fleetroll.bus.permissions import COMMANDS, live_subject
 from fleetroll.bus.platform_streams import PlatformStreams
 from fleetroll.bus.port import Batch, Message, Registry
@@ -40,7 +40,8 @@ _LOOK_SECONDS = 5.0
 _PAUSE_FACTOR = 5  # times its duration is the pause after a look, up to `_PAUSE`: looking must not take all the time
 _SILENT_SECONDS = 4.0  # after which a request counts as lost: a server of a cluster that dies takes requests with it
 _OPENED_AT_ONCE = 64
-_TIDY_SECONDS = 600.0  # within which what is stored is removed if it is little; much of it goes at the next look
+# Within which what is stored is removed if it is little. It goes at the next look where the stream holds much.
+_TIDY_SECONDS = 600.0
 _TIDIED_AT_ONCE = 64
 _DRAINED_SECONDS = 5.0  # of no new message, after which all that was published before a credential ended is there
 _OLD = limits.BUS_INGEST_AGE * SECOND
@@ -67,6 +68,7 @@ class Ingest:
         self._intakes: dict[str, Intake] = {}  # by stream
         self._open: dict[str, Intake] = {}  # by consumer
         self._active: dict[Intake, None] = {}  # where something has changed, in turns
+        self._gone: set[str] = set()  # incarnations in whose place others have come
         self._watches: dict[str, _Watch] = {}  # by stream
         self._inbox = client.new_inbox()
         self._arrived, self._room = asyncio.Event(), asyncio.Event()
@@ -212,24 +214,21 @@ class Ingest:
         met, now = self._met, asyncio.get_running_loop().time()
         open_before = set(self._open.values())
         found = await self._platform.look()
-        await self._follow(found, now)
+        self._follow(found, now)
         await self._open_closed(found, met, open_before)
         self._watch(found, now)
         await self._tidy(found, now)
         await self._drop_drained(found, now)
 
-    async def _follow(self, found: Mapping[str, Held], now: float) -> None:
-        gone = []
+    def _follow(self, found: Mapping[str, Held], now: float) -> None:
         for name, held in found.items():
             known = self._intakes.get(name)
             if known is not None and known.incarnation == held.created:
                 continue
             if known is not None:
-                gone.append(self._let_go(known))
+                self._gone.add(self._let_go(known))
             self._intakes[name] = Intake(name, held.created)
             self._watches[name] = _Watch(now)
-        if gone:
-            await self._registry.forget_streams(gone)
 
     def _let_go(self, intake: Intake) -> str:
         """Read a stream's incarnation no more. Returns its name."""
@@ -256,16 +255,19 @@ class Ingest:
             return
         async with self._storing:  # a batch under way is stored first; after it, nothing of a closed stream is
             reached = await self._registry.ingested()
+        stored = _by_stream(reached)
         for first in range(0, len(closed), _OPENED_AT_ONCE):
             some = closed[first : first + _OPENED_AT_ONCE]
-            begun = (self._begin(one, found[one.stream], reached.get(one.name, StreamPosition()), met) for one in some)
+            begun = (self._begin(one, found[one.stream], stored.get(one.stream, {}), met) for one in some)
             await asyncio.gather(*begun)
+        await self._forget_gone()
         await self._forget_old(reached)
 
-    async def _begin(self, intake: Intake, held: Held, reached: StreamPosition, met: int) -> None:
+    async def _begin(self, intake: Intake, held: Held, stored: Mapping[str, StreamPosition], met: int) -> None:
         """Read on after the message up to which the store has everything."""
         consumer = f"store_{secrets.token_hex(16)}"  # a device that knew the name could ask for its messages
         try:
+            reached = await self._reached(intake, held, stored)
             after = await self._read(intake, held, reached, consumer)
         except (*links.FAILURE, streams.StreamLost) as problem:
             self._opening.report(problem)
@@ -278,6 +280,21 @@ class Ingest:
         self._open[consumer] = intake
         self._note_change(intake)
 
+    async def _reached(self, intake: Intake, held: Held, stored: Mapping[str, StreamPosition]) -> StreamPosition:
+        """How much of it is in the store, which has so much of each incarnation of that stream.
+
+        A broker that is killed while it changes what a stream is like does not know the stream when it comes back. Once
+        made again, that is another incarnation, with the same messages.
+        """
+        if intake.name in stored:
+            return stored[intake.name]
+        for former, reached in stored.items():
+            if await streams.has(self._client, held, reached):
+                logger.warning("what was in stream %s is found again", intake.stream)
+                await self._registry.go_on(intake.name, former)
+                return reached
+        return StreamPosition()
+
     async def _read(self, intake: Intake, held: Held, reached: StreamPosition, consumer: str) -> int:
         """Make the consumer. Returns the number before the first message that it reads."""
         if not await streams.has_fallen_back(self._client, held, reached):
@@ -287,6 +304,12 @@ class Ingest:
         after = await streams.read_after(self._client, intake.stream, consumer, reached.at)
         await self._registry.rewind(intake.name, after)
         return after
+
+    async def _forget_gone(self) -> None:
+        """Those whose successors are read, which therefore did not go on from them."""
+        over = [name for name in self._gone if (one := self._intakes.get(stream_of(name))) is not None and one.is_open]
+        await self._registry.forget_streams(over)
+        self._gone.difference_update(over)
 
     async def _forget_old(self, reached: Mapping[str, StreamPosition]) -> None:
         """Once, forget streams that this broker does not have, if they are so old that they can hold nothing any more.
@@ -318,7 +341,8 @@ class Ingest:
         due: list[Awaitable[None]] = []
         for intake, held, watch in self._seen(found):
             stored = intake.stored - held.state.first_seq + 1
-            is_due = stored >= limits.BUS_BATCH or (stored > 0 and now - watch.tidied_at > _TIDY_SECONDS)
+            is_urgent = held.is_heavy or now - watch.tidied_at > _TIDY_SECONDS
+            is_due = stored >= limits.BUS_BATCH or (stored > 0 and is_urgent)
             if intake.stream != COMMANDS and held.state.messages and is_due and len(due) < _TIDIED_AT_ONCE:
                 watch.tidied_at = now
                 due.append(streams.forget_before(self._client, intake.stream, intake.stored + 1))
@@ -341,6 +365,14 @@ class Ingest:
         for name, held in found.items():
             if (intake := self._intakes.get(name)) is not None and intake.is_open:
                 yield intake, held, self._watches[name]
+
+
+def _by_stream(reached: Mapping[str, StreamPosition]) -> dict[str, dict[str, StreamPosition]]:
+    """How much is in the store of each incarnation of each stream."""
+    found: dict[str, dict[str, StreamPosition]] = {}
+    for name, one in reached.items():
+        found.setdefault(stream_of(name), {})[name] = one
+    return found
 
 
 def _next(intake: Intake) -> str:

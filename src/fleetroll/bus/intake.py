@@ -139,6 +139,11 @@ class Intake:
         self.weight += sum(_weight(one.body) for one in messages)
 
 
+def stream_of(name: str) -> str:
+    """The stream of an incarnation's name."""
+    return name.partition(" ")[0]
+
+
 def _weight(body: bytes) -> int:
     return 1 + len(body) // USUAL_BYTES
 

@@ -25,6 +25,9 @@ logger = logging.getLogger("fleetroll.broker")
 # only once.
 _RECONNECT_SECONDS = 0.05
 _PENDING = 64 << 20
+# Of those who have something to be written. One who found no place among them would wait for as long as the broker
+# stands still, and for ever if the connection is lost meanwhile.
+_ANY_NUMBER = 0
 # That a message waits to be written. The library forgets who waits for that, if the connection is lost meanwhile.
 _WRITE_SECONDS = 2.0
 # The broker's ping is queued behind all that it has for us, and reading that may take longer than it waits for the
@@ -149,6 +152,7 @@ async def connect(
         ping_interval=_PING_SECONDS,  # type: ignore[arg-type]  # likewise
         max_outstanding_pings=_MOST_UNANSWERED_PINGS,
         pending_size=_PENDING,
+        flusher_queue_size=_ANY_NUMBER,
         flush_timeout=_WRITE_SECONDS,
     )
     return client

@@ -13,6 +13,7 @@ from typing import Any
 from nats.aio.client import Client
 
 from fleetroll.bus import streams
+from fleetroll.bus.disk_shares import Disk
 from fleetroll.bus.links import FAILURE
 from fleetroll.bus.permissions import COMMANDS, INGEST, ingest_stream, ingest_subjects
 from fleetroll.bus.streams import NANO, Held
@@ -30,15 +31,27 @@ _OF_AN_ORG = ingest_stream("")
 
 
 class PlatformStreams:
-    """Of one connection as the platform. `room` tells the bytes free on the broker's disk, if that is known."""
+    """Of one connection as the platform.
 
-    def __init__(self, client: Client, room: Callable[[], int] | None, replicas: int | None) -> None:
+    Of a broker of ours, `room` tells the bytes free on its disk, and `kept` the names of what streams are there.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        room: Callable[[], int] | None,
+        replicas: int | None,
+        kept: Callable[[], set[str]] = set,
+    ) -> None:
         self._client = client
         self._room = room
+        self._kept = kept
         self._replicas = replicas
         self._orgs: set[str] | None = None  # whose devices may publish
         self._there: dict[str, Held] = {}  # by name, as the broker said last
         self._away: set[str] = set()  # names of those on servers of a cluster that do not answer
+        self._listed: set[str] = set()  # names of all, whoever has made them
+        self._disk: Disk | None = None  # as it was then
         self.changed = asyncio.Event()  # set when one was made
         self._changing = asyncio.Lock()
         self._trouble = Trouble("devices of an organization cannot publish")
@@ -48,8 +61,16 @@ class PlatformStreams:
         async with self._changing:
             self._orgs = set(orgs)
             missing = await self._list()
+            missing |= self._unread(await asyncio.to_thread(self._kept))
             await self._make([name for name in self._wanted() & self._there.keys() if self._differs(name)])
             await self._take_over(missing)
+
+    def _unread(self, kept: set[str]) -> set[str]:
+        """Those that the broker did not read when it started, as it had ended while it changed what they are like.
+
+        It finds what is in them when they are made.
+        """
+        return {name for name in kept - self._listed if name == INGEST or name.startswith(_OF_AN_ORG)}
 
     async def require(self, orgs: Collection[str]) -> None:
         """Make the streams of these organizations too."""
@@ -64,9 +85,10 @@ class PlatformStreams:
             self._orgs.difference_update(orgs)
 
     async def look(self) -> dict[str, Held]:
-        """What is there; what should be and is not has been made anew."""
+        """What is there; what should be and is not has been made anew, and bounds follow the room on the disk."""
         async with self._changing:
             await self._take_over(await self._list())
+            await self._keep_bounds()
             return dict(self._there)
 
     async def _list(self) -> set[str]:
@@ -77,6 +99,10 @@ class PlatformStreams:
         for name in sorted(self._there.keys() - held.keys() - listing.away):
             logger.error("the broker has lost stream %s, with what had not been read", name)
         self._there, self._away = held, listing.away
+        self._listed = listing.held.keys() | listing.away
+        if self._room is not None:
+            taken = sum(one.state.bytes for name, one in held.items() if name != COMMANDS)
+            self._disk = Disk(self._room(), taken, len(self._orgs or ()))
         return wanted - held.keys() - listing.away
 
     def is_wanted(self, name: str) -> bool:
@@ -113,6 +139,14 @@ class PlatformStreams:
             config = {**self._there[INGEST].config, "subjects": subjects}
             self._there[INGEST] = await streams.update(self._client, config)
 
+    async def _keep_bounds(self) -> None:
+        """Those first that hold most: they are why there is little room."""
+        if self._disk is None or self._disk.free < limits.BUS_LEAST_ROOM:
+            return  # on a full disk, the broker cannot change anything
+        wrong = [name for name in self._there.keys() & self._wanted() - {COMMANDS} if not self._is_bound_right(name)]
+        wrong.sort(key=self._held, reverse=True)
+        await self._make(wrong[:_MADE_AT_ONCE])
+
     async def _make(self, names: Iterable[str]) -> None:
         """What fails holds up nobody else; whoever looks next tries again."""
         made = await asyncio.gather(*map(self._make_one, names))
@@ -120,35 +154,46 @@ class PlatformStreams:
             self._trouble.end()
 
     async def _make_one(self, name: str) -> bool:
+        is_new = name not in self._there
         try:
             self._there[name] = await streams.make(self._client, self._config(name))
         except FAILURE as problem:
             self._trouble.report(problem)
             return False
-        self.changed.set()
+        if is_new:
+            self.changed.set()
         return True
 
     def _config(self, name: str) -> dict[str, Any]:
-        room = {} if self._room is None else {_BOUND: self._bound(name, self._room()), "discard": "new"}
+        # If more is there than the bound, that stays: the broker takes no more.
+        room = {} if self._disk is None else {_BOUND: self._bound(name, self._disk), "discard": "new"}
         return streams.configured(
             name, self._replicas, **_IDS, **_config(name), max_msg_size=limits.MAX_BUS_MESSAGE, **room
         )
 
-    def _bound(self, name: str, room: int) -> int:
-        """Of what is free a stream takes at most its share, and then refuses more.
+    def _bound(self, name: str, disk: Disk) -> int:
+        if name == COMMANDS:
+            return self._held(name) + max(limits.BUS_LEAST_ROOM, int(disk.free * limits.BUS_COMMANDS_SHARE))
+        return disk.bound(self._held(name))
 
-        A bound below what is there, or is just arriving, would drop the oldest.
-        """
-        held = self._there[name].state.bytes if name in self._there else 0
-        share = limits.BUS_COMMANDS_SHARE if name == COMMANDS else limits.BUS_INGEST_SHARE
-        return held + max(limits.BUS_LEAST_ROOM, int(room * share))
+    def _is_bound_right(self, name: str) -> bool:
+        """Whether it is about right."""
+        if self._disk is None:
+            return True
+        has = int(self._there[name].config.get(_BOUND, 0))
+        if name == COMMANDS:
+            wanted = self._bound(name, self._disk)
+            return wanted // 2 <= has <= 2 * wanted
+        return self._disk.is_right(has, self._held(name))
+
+    def _held(self, name: str) -> int:
+        return self._there[name].state.bytes if name in self._there else 0
 
     def _differs(self, name: str) -> bool:
-        """Whether a stream is not as it should be. A bound is as it should be if it is about right."""
+        """Whether a stream is not as it should be."""
         has, wanted = self._there[name].config, self._config(name)
-        bound = wanted.pop(_BOUND, has.get(_BOUND, 0))
-        is_right = bound // 2 <= has.get(_BOUND, 0) <= 2 * bound
-        return not is_right or any(has.get(option) != value for option, value in wanted.items())
+        wanted.pop(_BOUND, None)
+        return not self._is_bound_right(name) or any(has.get(option) != value for option, value in wanted.items())
 
 
 def _is_ours(name: str, held: Held) -> bool:
@@ -164,7 +209,8 @@ def _config(name: str) -> dict[str, Any]:
             "max_age": limits.BUS_COMMAND_AGE * NANO,
             "max_msgs_per_subject": limits.BUS_QUEUED_COMMANDS,
         }
+    orgs = [] if name == INGEST else [name.removeprefix(_OF_AN_ORG)]
     return {
-        "subjects": ingest_subjects([name.removeprefix(_OF_AN_ORG)]),
+        "subjects": ingest_subjects(orgs) or [INGEST],
         "max_age": limits.BUS_INGEST_AGE * NANO,
     }

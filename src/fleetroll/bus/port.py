@@ -234,6 +234,9 @@ class Registry(Protocol):
     async def rewind(self, stream: str, sequence: int) -> None:
         """The broker has lost some of that incarnation: what it holds beyond `sequence` is new."""
 
+    async def go_on(self, stream: str, former: str) -> None:
+        """What is in the store of one incarnation is of another, which has come in its place with the same messages."""
+
     async def ingest(self, batches: Sequence[Batch]) -> Sequence[Message]:
         """Store batches of several streams, all of them or nothing. Returns what applications are to be told."""
 

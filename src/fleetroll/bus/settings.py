@@ -49,6 +49,11 @@ class Files:
         for account in accounts:
             shutil.rmtree(self.streams / "jetstream" / account, ignore_errors=True)
 
+    def streams_of(self, account: str) -> set[str]:
+        """The names of an account's streams, also of those that the broker cannot read."""
+        folder = self.streams / "jetstream" / account / "streams"
+        return {one.name for one in folder.iterdir()} if folder.exists() else set()
+
     def make(self) -> None:
         self.directory.mkdir(mode=0o700, exist_ok=True)
 

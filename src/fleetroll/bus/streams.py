@@ -49,6 +49,12 @@ class Held(msgspec.Struct, frozen=True):
     created: str = ""
     state: _State = _State()
 
+    @property
+    def is_heavy(self) -> bool:
+        """Whether it holds many bytes, or more than half of those that it may."""
+        most = int(self.config.get("max_bytes", -1))
+        return self.state.bytes > limits.BUS_BATCH_BYTES or 0 < most < 2 * self.state.bytes
+
 
 class _Page(msgspec.Struct, frozen=True):
     total: int = 0
@@ -149,11 +155,25 @@ async def has_fallen_back(client: Client, held: Held, reached: StreamPosition) -
         return True
     if reached.sequence < held.state.first_seq or not reached.at:
         return False
-    try:
-        found = await request(client, f"STREAM.MSG.GET.{held.config['name']}", {"seq": reached.sequence})
-    except Rejected:  # what is in the store is removed from the stream
+    at = await _stored_at(client, held, reached.sequence)
+    return at is not None and abs(at - reached.at) > 1
+
+
+async def has(client: Client, held: Held, reached: StreamPosition) -> bool:
+    """Whether this very message is in a stream."""
+    if not reached.at or not held.state.first_seq <= reached.sequence <= held.state.last_seq:
         return False
-    return abs(msgspec.json.decode(found, type=_Found).message.at - reached.at) > 1
+    at = await _stored_at(client, held, reached.sequence)
+    return at is not None and abs(at - reached.at) <= 1
+
+
+async def _stored_at(client: Client, held: Held, sequence: int) -> Instant | None:
+    """When a message was stored; None if it is not there."""
+    try:
+        found = await request(client, f"STREAM.MSG.GET.{held.config['name']}", {"seq": sequence})
+    except Rejected:  # what is in the store is removed from the stream
+        return None
+    return msgspec.json.decode(found, type=_Found).message.at
 
 
 async def read_from(client: Client, stream: str, name: str, sequence: int) -> int:

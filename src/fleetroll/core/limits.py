@@ -184,7 +184,10 @@ BUS_QUEUED_COMMANDS = 1_000
 BUS_MQTT_BYTES = 16 << 20
 BUS_DISK = 1 << 60
 BUS_LEAST_ROOM = 16 << 20
-BUS_INGEST_SHARE, BUS_COMMANDS_SHARE = 0.125, 0.125  # of the free disk, for each organization and for all
+BUS_COMMANDS_SHARE = 0.125  # of the free disk
+# Of the disk that is free or taken by what organizations' devices have published: what each may take, all together, and
+# beyond that, in equal parts, those that have taken little.
+BUS_INGEST_SHARE, BUS_INGEST_TOTAL, BUS_INGEST_LAST = 0.125, 0.5, 0.125
 BUS_CONSUMER_IDLE = 30
 BUS_CONSUMERS = 100_000  # of all devices' commands; each takes some 50 KB of the broker's memory
 BUS_DEVICE_CONSUMERS = 1_000

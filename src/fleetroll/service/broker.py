@@ -62,6 +62,9 @@ class Registry:
     async def rewind(self, stream: str, sequence: int) -> None:
         await self._services.store.write(lambda records: ingest.rewind(records, stream, sequence))
 
+    async def go_on(self, stream: str, former: str) -> None:
+        await self._services.store.write(lambda records: ingest.go_on(records, stream, former))
+
     async def ingest(self, batches: Sequence[Batch]) -> list[Message]:
         return await ingest.take(self._services, batches)
 

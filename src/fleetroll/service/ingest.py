@@ -70,19 +70,26 @@ async def rewind(records: Records, stream: str, sequence: int) -> None:
     await records.progress.put({stream: structs.replace(reached, sequence=sequence)})
 
 
+async def go_on(records: Records, stream: str, former: str) -> None:
+    """Read one stream from where another was read up to, which it replaces."""
+    await records.progress.put({stream: (await records.progress.of([former]))[former]})
+    await records.progress.forget([former])
+
+
 async def _ingest(records: Records, live: Live, batches: Sequence[Batch], at: Instant) -> _Ingested:
     """Take messages in their order. Those of no known device, and those that are no report, are left out."""
     reached = await records.progress.of([batch.stream for batch in batches])
-    new = [batch for batch in batches if batch.messages[-1].sequence > reached[batch.stream].sequence]
-    if not new:
-        return _Ingested([], [])
-    messages = [
-        message for batch in new for message in batch.messages if message.sequence > reached[batch.stream].sequence
+    new = [
+        (batch.stream, [one for one in batch.messages if one.sequence > reached[batch.stream].sequence])
+        for batch in batches
     ]
+    messages = [message for _, some in new for message in some]
+    if not messages:
+        return _Ingested([], [])
     read = [_read(number, message) for number, message in enumerate(messages) if _is_named(message)]
     taken = await _take_readings(records, [one for one in read if one.message.family == _TELEMETRY], at)
     events = await _take_events(records, [one for one in read if one.message.family != _TELEMETRY], at)
-    lasts = {batch.stream: batch.messages[-1] for batch in new}
+    lasts = {stream: some[-1] for stream, some in new if some}
     await records.progress.put({stream: StreamPosition(last.sequence, last.at) for stream, last in lasts.items()})
     homes = {number: one.org for number, one in taken.items()} | events
     arrivals = [one for one in taken.values() if one.mode == PRODUCTION]  # as every other API shows

@@ -618,6 +618,14 @@ def test_what_comes_under_a_place_that_the_broker_had_given_before_it_lost_some_
     assert [data["value"] for data in desk.timeline("restored", "device.event")] == [2, 1]
 
 
+def test_a_stream_goes_on_where_another_was_that_it_replaces(desk: Desk) -> None:
+    device = desk.create("moved", {"t": {"type": "number"}})["id"]
+    desk.publish(device, b'{"value": 1}', family="events", name="door")
+    reached = desk.app.runner.run(desk.registry.ingested())["stream"]
+    desk.app.runner.run(desk.registry.go_on("again", "stream"))
+    assert desk.app.runner.run(desk.registry.ingested()) == {"again": reached}
+
+
 def test_a_device_of_another_organization_is_not_reported_for(desk: Desk) -> None:
     device = desk.create("mine", {"t": {"type": "number"}})["id"]
     for org in ("org_2", "org_zz", "nobody", "org_"):

@@ -1,0 +1,28 @@
+"""How the streams of organizations share the broker's disk, so that not even all of them together can fill it."""
+
+from msgspec import Struct
+
+from fleetroll.core import limits
+
+
+class Disk(Struct, frozen=True):
+    """A disk of which so many bytes are free, besides those that so many `streams` hold together."""
+
+    free: int
+    held: int
+    streams: int
+
+    def bound(self, held: int) -> int:
+        """Of a stream that holds so much: at most its share of the whole, and of what is left for all of them.
+
+        However much the others hold, each may hold as much as any other of a last part.
+        """
+        whole = self.free + self.held
+        left = max(0, self.free - int(whole * (1 - limits.BUS_INGEST_TOTAL)))
+        own, equal = int(whole * limits.BUS_INGEST_SHARE), int(whole * limits.BUS_INGEST_LAST) // max(1, self.streams)
+        return max(1, equal, min(own, held + left // 4))  # to the broker, 0 is no bound
+
+    def is_right(self, bound: int, held: int) -> bool:
+        """Whether the bound of a stream that holds so much lets it take about what it may: half of it, or twice."""
+        wanted = self.bound(held)
+        return wanted // 2 <= bound <= max(held, 2 * wanted - held)
