@@ -22,7 +22,7 @@ from fleetroll.service import quotas, reach
 from fleetroll.service.cascades import cascade
 from fleetroll.service.named import Listing, Noun, devices_have
 from fleetroll.service.operations import Call, Effect, operation
-from fleetroll.service.portions import part
+from fleetroll.service.portions import part, portions
 from fleetroll.store.port import Records
 
 
