@@ -137,7 +137,9 @@ def nodes(value: Any) -> Iterator[Any]:
 def test_every_reference_leads_somewhere_and_every_component_is_referred_to(description: Any) -> None:
     references = {node["$ref"] for node in nodes(description) if isinstance(node, dict) and "$ref" in node}
     components = {
-        f"#/components/{kind}/{name}" for kind in ("schemas", "responses") for name in description["components"][kind]
+        f"#/components/{kind}/{name}"
+        for kind in ("schemas", "responses", "headers")
+        for name in description["components"][kind]
     }
     assert references == components
     assert all(re.fullmatch(r"#/components/\w+/[A-Za-z0-9._-]+", reference) for reference in references)
