@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -345,6 +346,46 @@ async def test_each_way_of_reading_gives_the_same_page(store: Store, org: int) -
         assert await records.devices.page(org, None, Sort(), Page(100)) == made
         assert await records.devices.count(org, None) == len(made)
         assert await records.devices.by_id(org, made[3].id) == made[3]
+
+
+HEAVY = 1_000
+
+
+async def large(store: Store, org: int, count: int) -> None:
+    """Devices whose documents have `HEAVY` bytes, in each of those that may be large; every third has a name."""
+    sizes = {"metadata": 400, "config": 300, "schema": 200, "extras": 100}
+    documents = {
+        name: document(json.dumps({"x": "y" * (size - 8)}, separators=(",", ":"))) for name, size in sizes.items()
+    }
+    new = [device(f"d{one:03}", name=None if one % 3 else f"n{one:03}", **documents) for one in range(count)]
+    await inserted(store, org, *new)
+
+
+@pytest.mark.parametrize("sort", [Sort(), Sort("ident", descending=True), Sort("name"), Sort("name", descending=True)])
+@pytest.mark.parametrize("filter", [None, Not(Comparison("ident", Operator.EQ, "other"))])
+async def test_a_page_for_which_there_is_no_room_ends_with_the_first_device_that_is_too_many(
+    store: Store, org: int, sort: Sort, filter: Filter | None
+) -> None:
+    await large(store, org, 220)
+    whole = await store.scan.devices.page(org, filter, sort, Page(1_000))
+    assert len(whole) == 220
+    for fit, room in ((0, 1), (3, 3 * HEAVY), (3, 4 * HEAVY - 1), (100, 100 * HEAVY), (219, 219 * HEAVY)):
+        assert await store.scan.devices.page(org, filter, sort, Page(1_000), room) == whole[: fit + 1]
+        assert await store.scan.devices.page(org, filter, sort, Page(210), room) == whole[: min(fit + 1, 210)]
+    assert await store.scan.devices.page(org, filter, sort, Page(1_000), 220 * HEAVY) == whole
+
+
+async def test_a_page_by_number_of_devices_that_are_too_large_is_refused(
+    store: Store, org: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await large(store, org, 220)
+    monkeypatch.setattr(limits, "MAX_NUMBERED_PAGE_BYTES", 210 * HEAVY)
+    for sort in (Sort(), Sort("name")):  # which takes two statements, of which the second may take what is left
+        found = await store.scan.devices.slice(org, None, sort, 10, 300, 220)
+        assert (len(found.records), found.total) == (210, 220)
+        with pytest.raises(Fault, match="ask for fewer") as refused:
+            await store.scan.devices.slice(org, None, sort, 0, 300, 220)
+        assert refused.value.code == "page_too_large"
 
 
 async def test_counts_answer_the_usual_questions(store: Store, org: int, elsewhere: int) -> None:

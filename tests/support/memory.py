@@ -4,6 +4,7 @@ Every engine is compared with it. Filters mean what `core.query.matches` says. A
 themselves, and a raise puts back the copies that were taken before it.
 """
 
+import itertools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from msgspec import Struct, field, structs
 from fleetroll.core import limits, readings
 from fleetroll.core.certificates import Authority, Certificate, Edition, Reason, Revocation, Tally
 from fleetroll.core.dms import Dms
-from fleetroll.core.faults import conflict
+from fleetroll.core.faults import conflict, page_too_large
 from fleetroll.core.fields import canonical, reader, sort_value
 from fleetroll.core.ids import broker_groups
 from fleetroll.core.lifecycle import Status
@@ -440,7 +441,9 @@ class Devices:
         self._tables.devices[was.id] = structs.replace(self._tables.devices[was.id], **aged)
         return True
 
-    async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
+    async def page(
+        self, org: int, filter: Filter | None, sort: Sort, page: Page, room: int | None = None
+    ) -> list[Device]:
         found = self._found(org, filter)
         if page.after is not None:
             found = [device for device in found if _follows(device, sort, page.after)]
@@ -448,7 +451,10 @@ class Devices:
         absent = [device for device in found if sort_value(device, sort.field, sort.path) is None]
         present.sort(key=lambda device: (sort_value(device, sort.field, sort.path), device.id), reverse=sort.descending)
         absent.sort(key=lambda device: device.id, reverse=sort.descending)
-        return [*present, *absent][: page.limit]
+        found = [*present, *absent][: page.limit]
+        if room is None:
+            return found
+        return found[: 1 + sum(weight <= room for weight in itertools.accumulate(map(_weight, found)))]
 
     async def walk(
         self, org: int, filter: Filter | None, fitting: Callable[[Sequence[Device]], int]
@@ -464,7 +470,10 @@ class Devices:
         found = sorted(self._found(org, filter), key=lambda device: device.id, reverse=sort.descending)
         for key in (*reversed(sort.then), sort):  # each keeps the order of those before, where it finds no difference
             found = _sorted(found, key)
-        return Slice(found[start : start + limit], len(found))
+        part = found[start : start + limit]
+        if sum(map(_weight, part)) > limits.MAX_NUMBERED_PAGE_BYTES:
+            raise page_too_large()
+        return Slice(part, len(found))
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
         asked = (device.cohort if field == "cohort" else reader(device)(field, ()) for device in self._of(org))
@@ -504,6 +513,10 @@ class Devices:
     def _found(self, org: int, filter: Filter | None) -> list[Device]:
         wanted = canonical(filter) if filter is not None else None
         return [device for device in self._of(org) if wanted is None or matches(wanted, reader(device))]
+
+
+def _weight(device: Device) -> int:
+    return sum(map(len, (device.metadata, device.config, device.schema, device.extras, device.identity or b"")))
 
 
 def _sorted(devices: list[Device], sort: Sort) -> list[Device]:

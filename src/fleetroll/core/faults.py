@@ -107,6 +107,10 @@ def no_room(problem: OSError) -> Fault:
     return Fault(Kind.UNAVAILABLE, "storage_full", "The server has no room for temporary files.", retry_after=30)
 
 
+def page_too_large() -> Fault:
+    return invalid("page_too_large", "These devices are too large for one page; ask for fewer of them at a time.")
+
+
 def stale(message: str = "The resource has changed since you read it, or is gone; read it again.") -> Fault:
     """A precondition (If-Match, revision) did not hold."""
     return Fault(Kind.STALE, "precondition_failed", message)

@@ -69,6 +69,7 @@ DEFAULT_PAGE = 50
 MAX_PAGE = 1000
 MAX_PAGE_PARTS = 10_000  # of templates
 MAX_PAGE_BYTES = 8 << 20  # of more than the usual page: where records are large, it has fewer of them
+MAX_NUMBERED_PAGE_BYTES = 64 << 20  # of devices; a page with a number cannot have fewer of them
 HEAVY_AT_A_TIME = 10  # templates or DMS that are read, as each of them may be large
 MAX_ATTRIBUTES = 100
 MAX_NUMBERED_PAGE = 5000  # where pages have numbers

@@ -159,9 +159,10 @@ async def get(call: Call, wanted: Named) -> Device:
 async def page(call: Call, wanted: Listing) -> Devices:
     limit = wanted.page.limit
     one_more = Page(limit + 1, wanted.page.after)
-    found = await call.records.devices.page(call.org, wanted.filter, wanted.sort, one_more)
-    if limit > limits.DEFAULT_PAGE:
-        limit = _fitting(found, limit)
+    room = limits.MAX_PAGE_BYTES if limit > limits.DEFAULT_PAGE else None
+    found = await call.records.devices.page(call.org, wanted.filter, wanted.sort, one_more, room)
+    if room is not None:
+        limit = _fitting(found, limit, room)
     total = await call.records.devices.count(call.org, wanted.filter) if wanted.counted else None
     shown = [one if one.identity_due is None else identity.current(one, call.at) for one in found[:limit]]
     # As `query.cut` does, but without making a function for the key: no other list is asked for as often.
@@ -171,9 +172,8 @@ async def page(call: Call, wanted: Listing) -> Devices:
     return Devices(shown, (sort_value(last, wanted.sort.field, wanted.sort.path), last.id), total)
 
 
-def _fitting(found: Sequence[Device], limit: int) -> int:
+def _fitting(found: Sequence[Device], limit: int, room: int) -> int:
     """How many devices of a page fit into one reply; where they are large, the rest is left to the next page."""
-    room = limits.MAX_PAGE_BYTES
     for index, device in enumerate(found[:limit]):
         room -= weight(device)
         if room < 0:

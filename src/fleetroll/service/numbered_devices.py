@@ -1,11 +1,11 @@
 """Devices by number, those of the caller's organization and of all below it as one fleet."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
 from fleetroll.core import limits, tokens
-from fleetroll.core.faults import invalid
+from fleetroll.core.faults import invalid, page_too_large
 from fleetroll.core.model import (
     Device,
     DeviceChange,
@@ -33,6 +33,7 @@ from fleetroll.service import (
     templates,
     timeline,
 )
+from fleetroll.service.devices import weight
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.reach import Numbered
 
@@ -155,23 +156,39 @@ async def page(call: Call, wanted: Listing) -> Listed:
     """Devices by number; those of several organizations by that of the organization first."""
     there = await reach.organization(call, wanted.organization)
     counts = await reach.used(there, "devices", below=wanted.below)
+    room = _Room()
 
     async def take(org: int, page: OffsetPage) -> list[Device]:
         found, _ = await call.records.devices.slice(org, None, Sort(), page.offset, page.limit, counts[org])
+        room.take(found)
         return found
 
     return Listed(await show(call, await reach.across(counts, wanted.page, take)), sum(counts.values()))
 
 
+class _Room:
+    """The room of one page for the devices of several organizations; the store sees to those of each."""
+
+    def __init__(self) -> None:
+        self._left = limits.MAX_NUMBERED_PAGE_BYTES
+
+    def take(self, found: Iterable[Device]) -> None:
+        """Raises Fault invalid `page_too_large`."""
+        self._left -= sum(map(weight, found))
+        if self._left < 0:
+            raise page_too_large()
+
+
 async def _slice(call: Call, homes: Sequence[Call], filter: Filter | None, sort: Sort, page: OffsetPage) -> Listed:
     """What the filter finds in one organization after the other, in the order of `homes`."""
     found: list[Device] = []
-    total, start = 0, page.offset
+    total, start, room = 0, page.offset, _Room()
     for there in homes:
         count = await quotas.used(there, "devices")
         some, matching = await there.records.devices.slice(
             there.org, filter, sort, start, page.limit - len(found), count
         )
+        room.take(some)
         found += some
         total, start = total + matching, max(0, start - matching)
     return Listed(await show(call, found), total)

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from itertools import accumulate
 from operator import attrgetter
 from typing import Any, TypeAlias
 
 from msgspec import structs
 
 from fleetroll.core import limits
-from fleetroll.core.faults import Fault, conflict
+from fleetroll.core.faults import Fault, conflict, page_too_large
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDevice
 from fleetroll.core.names import identity_key
@@ -24,6 +25,8 @@ from fleetroll.store.refusals import TOO_COSTLY
 from fleetroll.store.statements import SQL
 from fleetroll.store.strides import FIRST, GROWTH, Stride
 from fleetroll.store.syntax import Syntax
+
+_UNWEIGHED = 200  # devices of a page that are read whatever they weigh: at most some 50 MB
 
 _TallyKey: TypeAlias = tuple[int, str, str, str, str]
 
@@ -164,14 +167,43 @@ class Devices:
         await self._update_tallies(was, structs.replace(was, status=now.status))
         return True
 
-    async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
+    async def page(
+        self, org: int, filter: Filter | None, sort: Sort, page: Page, room: int | None = None
+    ) -> list[Device]:
         plan = await self._planner.page(org, filter, sort, page.limit)
-        first, *rest = select.pages(self._syntax, org, filter, sort, page, plan)
-        found = await self._listed(org, first.text, first.values)
-        if len(found) == page.limit or not rest:
+        queries = select.pages(self._syntax, org, filter, sort, page, plan)
+        if room is not None and page.limit > _UNWEIGHED:
+            fewer = await self._fitting(queries, page.limit, room)
+            found = await self._paged(org, queries, fewer)
+            # Otherwise smaller ones have come in the place of others since they were weighed, and more would fit.
+            if fewer == page.limit or len(found) < fewer or sum(map(_weight, found)) > room:
+                return found
+        return await self._paged(org, queries, page.limit)
+
+    async def _paged(self, org: int, queries: Sequence[Query], limit: int) -> list[Device]:
+        first, *rest = queries
+        found = await self._listed(org, first.text, {**first.values, "limit": limit})
+        if len(found) == limit or not rest:
             return found
         query = select.both(first, *rest)
-        return [rows.device(row[2:]) for row in await self._connection.all(query.text, query.values)]
+        return [
+            rows.device(row[2:]) for row in await self._connection.all(query.text, {**query.values, "limit": limit})
+        ]
+
+    async def _fitting(self, queries: Sequence[Query], limit: int, room: int) -> int:
+        """How many devices of a page there is room for, and the first that is too many; `limit` if all fit.
+
+        They are weighed before any is read: a page of the largest would take hundreds of megabytes.
+        """
+        first, *rest = queries
+        weights = await self._weights(first)
+        if len(weights) < limit and rest:
+            weights = await self._weights(select.both(first, *rest))
+        return min(limit, 1 + sum(weight <= room for weight in accumulate(weights)))
+
+    async def _weights(self, query: Query, **values: int) -> list[int]:
+        """How many bytes the documents of the devices have that a statement lists."""
+        return [row[-1] for row in await self._connection.all(select.weighed(query.text), {**query.values, **values})]
 
     async def walk(
         self, org: int, filter: Filter | None, fitting: Callable[[Sequence[Device]], int]
@@ -225,17 +257,23 @@ class Devices:
             return Slice([], matching)
         plan = await self._planner.slice(org, filter, sort, min(start + limit, matching), matching, total)
         queries = select.slices(self._syntax, org, filter, sort, plan, near=start + limit <= self._syntax.near)
-        found = await self._sliced(org, queries[0], start, limit)
+        room = limits.MAX_NUMBERED_PAGE_BYTES
+        found = await self._sliced(org, queries[0], start, limit, room)
         if len(found) < limit and len(queries) > 1:
             present = (
                 start + len(found)
                 if found or not start
                 else await self.count(org, every(filter, Comparison(sort.field, Operator.EXISTS, None)))
             )
-            found += await self._sliced(org, queries[1], max(0, start - present), limit - len(found))
+            room -= sum(map(_weight, found))
+            found += await self._sliced(org, queries[1], max(0, start - present), limit - len(found), room)
         return Slice(found, matching)
 
-    async def _sliced(self, org: int, query: Query, start: int, limit: int) -> list[Device]:
+    async def _sliced(self, org: int, query: Query, start: int, limit: int, room: int) -> list[Device]:
+        if limit > _UNWEIGHED:
+            weights = await self._weights(query, start=start, limit=limit)
+            if sum(weights) > room:
+                raise page_too_large()
         return await self._listed(org, query.text, {**query.values, "start": start, "limit": limit})
 
     async def _listed(self, org: int, statement: str, values: dict[str, Any]) -> list[Device]:
@@ -437,6 +475,12 @@ def _replaced(was: Device, now: Device, *, indexed: bool) -> dict[str, Any]:
         revision=now.revision,
     )
     return values
+
+
+def _weight(device: Device) -> int:
+    """As `select.weighed` says it."""
+    slot = device.identity
+    return sum(map(len, (device.metadata, device.config, device.schema, device.extras, slot or b"")))
 
 
 def _missing(here: Collection[str], there: Collection[str]) -> list[str]:

@@ -288,10 +288,13 @@ class Devices(Protocol):
     async def age(self, was: Device, now: Device) -> bool:
         """Write the status, the slot and the revision of `now`; False as for `replace`."""
 
-    async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
+    async def page(
+        self, org: int, filter: Filter | None, sort: Sort, page: Page, room: int | None = None
+    ) -> list[Device]:
         """Up to `page.limit` devices after `page.after`, by the sort field and then id.
 
-        Devices without the field come last in either direction.
+        Devices without the field come last in either direction. With `room`, the page may end at the first device with
+        which their documents have more than so many bytes.
         """
 
     def walk(
@@ -309,7 +312,8 @@ class Devices(Protocol):
     ) -> Slice[Device]:
         """Devices by their place in the list that `page` walks, from `start` (0 is the first), and how many it has.
 
-        `total` is the number of the organization's devices, which its usage counts.
+        `total` is the number of the organization's devices, which its usage counts. Raises Fault invalid
+        `page_too_large` where the documents of many devices have more than `limits.MAX_NUMBERED_PAGE_BYTES`.
         """
 
     async def count(self, org: int, filter: Filter | None) -> int: ...

@@ -79,6 +79,8 @@ def _names_text(names: tuple[str, ...]) -> str:
     return _few_names_text(names) if len(names) <= _FEW_NAMES else json_text(names)
 
 
+# The columns of a device that may be large.
+DOCUMENTS = ("metadata", "config", "metric_schema", "extras", "identity")
 # The columns of a device, in the order in which statements name them.
 DEVICE = (
     "id", "org", "ident", "name", "kind", "hardware_version", "software", "metadata", "tags", "owners", "metric_schema",
