@@ -1,6 +1,7 @@
-"""Replies of unknown length, whose parts may be long in coming."""
+"""Replies that are sent in parts, which may be long in coming."""
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -51,3 +52,24 @@ async def test_what_is_wrong_from_the_start_comes_before_anything_else(monkeypat
 
     with pytest.raises(LookupError):
         await anext(streams.until_gone(parts(), asyncio.Event()))
+
+
+async def test_what_goes_wrong_while_a_part_is_given_up_is_nobodys_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the database goes away just as the client has left: asyncio would tell of an error of nobody's."""
+    monkeypatch.setattr(streams, "_LOOK_SECONDS", 0.01)
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        yield b"a row\n"
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise LookupError from None
+
+    awaited = streams.until_gone(parts(), asyncio.Event())
+    assert [await anext(awaited), await anext(awaited)] == [b"a row\n", b""]
+    await awaited.aclose()
+    del awaited
+    gc.collect()
+    assert told == []

@@ -113,7 +113,10 @@ class _Csv:
 
     def feed(self, data: bytes, *, last: bool, waits: bool) -> Iterator[Any]:
         data = self.rest + data
-        for record in self._records(data.removesuffix(b"\n") if last else data, last=last, waits=waits):
+        records = self._records(data.removesuffix(b"\n") if last else data, last=last, waits=waits)
+        if self._line == 0 and records:
+            records[0] = records[0].removeprefix(_MARK)
+        for record in records:
             begins = self._line + 1
             self._line += 1 + record.count(b"\n")
             if not record.strip(_BLANK):
@@ -147,7 +150,7 @@ class _Csv:
         return found
 
     def _header(self, record: bytes) -> list[str]:
-        columns = _cells(record.removeprefix(_MARK))
+        columns = _cells(record)
         if len(columns) > limits.MAX_IMPORT_COLUMNS:
             raise invalid("invalid_csv", f"A CSV may have at most {limits.MAX_IMPORT_COLUMNS} columns.")
         named = Counter(column for column in columns if column)

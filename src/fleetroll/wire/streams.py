@@ -102,7 +102,7 @@ async def _punctual(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes,
     finally:
         if making is not None:
             making.cancel()
-            await asyncio.wait((making,))
+            await asyncio.gather(making, return_exceptions=True)  # there is nobody left to be told what goes wrong
         await parts.aclose()
 
 

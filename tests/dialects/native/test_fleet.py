@@ -340,6 +340,8 @@ def test_csv_is_what_spreadsheets_read_and_write(app: App) -> None:
             ",,\nident,,name,\na,,x,\n,,,\nb,y,x,\nc,,,z\n",
             [(3, "created", None), (5, "failed", "invalid_csv"), (6, "failed", "invalid_csv")],
         ),
+        ("\ufeff,\r\n,\r\nident,name\r\na,b\r\n", [(4, "created", None)]),
+        ("\ufeff", []),
     ],
 )
 def test_csv_is_read_by_its_header_and_its_rows_are_told_by_their_first_line(
