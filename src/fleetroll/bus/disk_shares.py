@@ -23,6 +23,6 @@ class Disk(Struct, frozen=True):
         return max(1, equal, min(own, held + left // 4))  # to the broker, 0 is no bound
 
     def is_right(self, bound: int, held: int) -> bool:
-        """Whether the bound of a stream that holds so much lets it take about what it may: half of it, or twice."""
-        wanted = self.bound(held)
-        return wanted // 2 <= bound <= max(held, 2 * wanted - held)
+        """Whether a bound lets a stream that holds so much take about as much more as it may: half, or twice."""
+        more = max(0, self.bound(held) - held)
+        return more // 2 <= max(0, bound - held) <= 2 * more
