@@ -6,16 +6,16 @@ from fleetroll.core import limits
 
 
 class Disk(Struct, frozen=True):
-    """A disk of which so many bytes are free, besides those that so many `streams` hold together."""
+    """A disk with so many bytes free, besides those that its streams hold together; so many `streams` share it."""
 
     free: int
     held: int
     streams: int
 
     def bound(self, held: int) -> int:
-        """Of a stream that holds so much: at most its share of the whole, and of what is left for all of them.
+        """How much a stream that holds so much may hold: at most its share of the whole, and of what is left for all.
 
-        However much the others hold, each may hold as much as any other of a last part.
+        However much the others hold, each may have an equal part of what is kept for that.
         """
         whole = self.free + self.held
         left = max(0, self.free - int(whole * (1 - limits.BUS_INGEST_TOTAL)))
