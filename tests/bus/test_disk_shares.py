@@ -9,9 +9,9 @@ WHOLE = 1 << 30
 LITTLE = 1 << 20
 
 
-def looked(held: list[int], bounds: list[int]) -> list[int]:
+def looked(held: list[int], bounds: list[int], size: int = WHOLE) -> list[int]:
     """The bounds after another look at the disk: those that are not about right are put right."""
-    disk = Disk(WHOLE - sum(held), sum(held), len(held))
+    disk = Disk(size - sum(held), sum(held), len(held))
     return [bound if disk.is_right(bound, one) else disk.bound(one) for one, bound in zip(held, bounds, strict=True)]
 
 
@@ -51,6 +51,21 @@ def test_a_bound_is_raised_again_when_there_is_room() -> None:
     held = filled(20, 20)
     [*bounds] = looked(held, [1] * 20)
     assert looked([0] * 20, bounds) == [Disk(WHOLE, 0, 20).bound(0)] * 20
+
+
+@pytest.mark.parametrize("flooding", [1, 4])
+def test_who_has_taken_all_that_it_might_may_take_more_when_the_disk_has_more_room(flooding: int) -> None:
+    held = filled(20, flooding)[:flooding]
+    bounds = looked(held, held, WHOLE * 7 // 4)
+    assert all(bound > one for bound, one in zip(bounds, held, strict=True))
+    assert looked(held, bounds, WHOLE * 7 // 4) == bounds
+
+
+def test_a_stream_that_holds_more_than_it_may_is_told_once() -> None:
+    held = [WHOLE // 4]
+    bounds = looked(held, [WHOLE // 2])
+    assert bounds[0] <= held[0]
+    assert looked(held, bounds) == bounds
 
 
 def test_bounds_that_are_about_right_are_left_alone() -> None:

@@ -23,6 +23,7 @@ from fleetroll.bus.permissions import COMMANDS, INGEST, Authority, ingest_stream
 from fleetroll.bus.port import Batch, DeviceAccount, Message
 from fleetroll.bus.process import Process
 from fleetroll.core import limits
+from fleetroll.core.model import StreamPosition
 from fleetroll.core.times import DAY
 from tests.support.broker import (
     DEVICE,
@@ -529,6 +530,31 @@ def test_a_stream_that_the_broker_cannot_read_when_it_comes_back_is_read_on_wher
         assert bodies(registry, LOUD) == [b"%d" % number for number in range(5)]
         assert caplog.text.count(f"what was in stream {ingest_stream(LOUD)} is found again") == 2
         assert len(registry.sequences) == 1
+
+    run(story())
+
+
+def test_a_message_is_missing_only_if_the_broker_says_so(tmp_path: Path) -> None:
+    """Any other trouble of the broker's must not make the registry read again what it has."""
+
+    async def story() -> None:
+        async with devices_of(tmp_path, Registry(), LOUD) as (_, platform, _):
+            held = await streams.make(platform, {"name": "test", "subjects": ["test"]})
+            for _ in range(3):
+                await platform.jetstream().publish("test", b"1")
+            held = (await streams.listed(platform)).held["test"]
+            at = await streams._stored_at(platform, held, 2)
+            assert at is not None
+            reached = StreamPosition(2, at)
+            assert await streams.has(platform, held, reached)
+            assert not await streams.has_fallen_back(platform, held, reached)
+            await platform.jetstream().delete_msg("test", 2)
+            assert not await streams.has(platform, held, reached)
+            assert not await streams.has_fallen_back(platform, held, reached)
+            await streams.remove(platform, "test")
+            for asked in (streams.has, streams.has_fallen_back):
+                with pytest.raises(links.Rejected):
+                    await asked(platform, held, reached)
 
     run(story())
 

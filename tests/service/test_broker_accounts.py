@@ -36,8 +36,9 @@ def make(app: App, made: dict[str, int], valid: set[str]) -> None:
     app.run(app.services.store.write(work))
 
 
-def account(app: App) -> AppAccount:
-    found = [one for one in app.run(accounts(app.services.store.read)) if isinstance(one, AppAccount)]
+def account(app: App, at: int = 1_000 * DAY) -> AppAccount:
+    """As it is so long after the beginning."""
+    found = [one for one in app.run(accounts(app.services.store.read, BEGAN + at)) if isinstance(one, AppAccount)]
     assert len(found) == 1
     return found[0]
 
@@ -68,4 +69,13 @@ def test_where_no_key_is_good_the_last_ones_are_named(app: App) -> None:
     make(app, {"Ua": 0, "Ub": 9 * DAY}, set())
     found = account(app)
     assert found.revoked == {"Ub"}
+    assert BEGAN < found.revoked_until * SECOND < BEGAN + 9 * DAY
+
+
+@pytest.mark.parametrize("valid", ["Uc", ""])
+def test_nobody_is_refused_by_a_time_to_come(app: App, valid: str) -> None:
+    """We make the account's streams as one of its users, also after a clock that ran ahead was put right."""
+    make(app, {"Ua": 0, "Ub": 99 * DAY, "Uc": 99 * DAY}, {valid})
+    found = account(app, 9 * DAY)
+    assert found.revoked == {"Ub", "Uc"} - {valid}
     assert BEGAN < found.revoked_until * SECOND < BEGAN + 9 * DAY

@@ -6,16 +6,16 @@ from fleetroll.core import limits
 
 
 class Disk(Struct, frozen=True):
-    """A disk of which so many bytes are free, besides those that so many `streams` hold together."""
+    """A disk with so many bytes free, besides those that its streams hold together; so many `streams` share it."""
 
     free: int
     held: int
     streams: int
 
     def bound(self, held: int) -> int:
-        """Of a stream that holds so much: at most its share of the whole, and of what is left for all of them.
+        """How much a stream that holds so much may hold: at most its share of the whole, and of what is left for all.
 
-        However much the others hold, each may hold as much as any other of a last part.
+        However much the others hold, each may have an equal part of what is kept for that.
         """
         whole = self.free + self.held
         left = max(0, self.free - int(whole * (1 - limits.BUS_INGEST_TOTAL)))
@@ -23,6 +23,6 @@ class Disk(Struct, frozen=True):
         return max(1, equal, min(own, held + left // 4))  # to the broker, 0 is no bound
 
     def is_right(self, bound: int, held: int) -> bool:
-        """Whether the bound of a stream that holds so much lets it take about what it may: half of it, or twice."""
-        wanted = self.bound(held)
-        return wanted // 2 <= bound <= max(held, 2 * wanted - held)
+        """Whether a bound lets a stream that holds so much take about as much more as it may: half, or twice."""
+        more = max(0, self.bound(held) - held)
+        return more // 2 <= max(0, bound - held) <= 2 * more

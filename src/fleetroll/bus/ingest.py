@@ -281,10 +281,10 @@ class Ingest:
         self._note_change(intake)
 
     async def _reached(self, intake: Intake, held: Held, stored: Mapping[str, StreamPosition]) -> StreamPosition:
-        """How much of it is in the store, which has so much of each incarnation of that stream.
+        """How much of a stream's incarnation is in the store, which has so much of each one there was.
 
-        A broker that is killed while it changes what a stream is like does not know the stream when it comes back. Once
-        made again, that is another incarnation, with the same messages.
+        A broker that is killed while it configures a stream anew does not know the stream when it comes back. Once made
+        again, that is another incarnation, with the same messages.
         """
         if intake.name in stored:
             return stored[intake.name]
@@ -306,7 +306,7 @@ class Ingest:
         return after
 
     async def _forget_gone(self) -> None:
-        """Those whose successors are read, which therefore did not go on from them."""
+        """Forget incarnations whose successors are being read: those have gone on from them, or never will."""
         over = [name for name in self._gone if (one := self._intakes.get(stream_of(name))) is not None and one.is_open]
         await self._registry.forget_streams(over)
         self._gone.difference_update(over)

@@ -31,9 +31,10 @@ _OF_AN_ORG = ingest_stream("")
 
 
 class PlatformStreams:
-    """Of one connection as the platform.
+    """Looks after them over one connection as the platform.
 
-    Of a broker of ours, `room` tells the bytes free on its disk, and `kept` the names of what streams are there.
+    For a broker that we run, `room` tells how many bytes are free on its disk, and `kept` the names of the streams that
+    are there.
     """
 
     def __init__(
@@ -66,9 +67,9 @@ class PlatformStreams:
             await self._take_over(missing)
 
     def _unread(self, kept: set[str]) -> set[str]:
-        """Those that the broker did not read when it started, as it had ended while it changed what they are like.
+        """Streams of ours that the broker could not read at its start, as it had ended while it configured them anew.
 
-        It finds what is in them when they are made.
+        Once they are made, it finds what is in them.
         """
         return {name for name in kept - self._listed if name == INGEST or name.startswith(_OF_AN_ORG)}
 
@@ -140,7 +141,7 @@ class PlatformStreams:
             self._there[INGEST] = await streams.update(self._client, config)
 
     async def _keep_bounds(self) -> None:
-        """Those first that hold most: they are why there is little room."""
+        """Correct bounds that do not fit the disk, first those of streams that hold most: they leave little room."""
         if self._disk is None or self._disk.free < limits.BUS_LEAST_ROOM:
             return  # on a full disk, the broker cannot change anything
         wrong = [name for name in self._there.keys() & self._wanted() - {COMMANDS} if not self._is_bound_right(name)]
@@ -177,7 +178,7 @@ class PlatformStreams:
         return disk.bound(self._held(name))
 
     def _is_bound_right(self, name: str) -> bool:
-        """Whether it is about right."""
+        """Whether a stream's bound is about right."""
         if self._disk is None:
             return True
         has = int(self._there[name].config.get(_BOUND, 0))

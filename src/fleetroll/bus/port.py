@@ -235,7 +235,7 @@ class Registry(Protocol):
         """The broker has lost some of that incarnation: what it holds beyond `sequence` is new."""
 
     async def go_on(self, stream: str, former: str) -> None:
-        """What is in the store of one incarnation is of another, which has come in its place with the same messages."""
+        """What the store has of the incarnation `former` it has of `stream`, which holds the same messages."""
 
     async def ingest(self, batches: Sequence[Batch]) -> Sequence[Message]:
         """Store batches of several streams, all of them or nothing. Returns what applications are to be told."""

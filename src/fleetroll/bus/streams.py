@@ -20,6 +20,7 @@ NANO = 1_000_000_000
 _SECONDS = 5.0
 _IN_USE = 10058  # the broker's code for a stream of that name with another configuration
 _NOT_FOUND = 10059
+_NO_MESSAGE = 10037
 
 
 class StreamLost(Exception):
@@ -147,7 +148,7 @@ def configured(name: str, replicas: int | None, **config: Any) -> dict[str, Any]
 
 
 async def has_fallen_back(client: Client, held: Held, reached: StreamPosition) -> bool:
-    """Whether a stream has gone back to before the last message that was read from it.
+    """Whether a stream has gone back to before the last message that was read from it. Raises Rejected.
 
     It may have passed that number again: then another message is there.
     """
@@ -160,7 +161,7 @@ async def has_fallen_back(client: Client, held: Held, reached: StreamPosition) -
 
 
 async def has(client: Client, held: Held, reached: StreamPosition) -> bool:
-    """Whether this very message is in a stream."""
+    """Whether this very message is in a stream. Raises Rejected."""
     if not reached.at or not held.state.first_seq <= reached.sequence <= held.state.last_seq:
         return False
     at = await _stored_at(client, held, reached.sequence)
@@ -168,11 +169,13 @@ async def has(client: Client, held: Held, reached: StreamPosition) -> bool:
 
 
 async def _stored_at(client: Client, held: Held, sequence: int) -> Instant | None:
-    """When a message was stored; None if it is not there."""
+    """When a message was stored; None if it is not there. Raises Rejected."""
     try:
         found = await request(client, f"STREAM.MSG.GET.{held.config['name']}", {"seq": sequence})
-    except Rejected:  # what is in the store is removed from the stream
-        return None
+    except Rejected as problem:
+        if problem.code != _NO_MESSAGE:
+            raise
+        return None  # what is in the store is removed from the stream
     return msgspec.json.decode(found, type=_Found).message.at
 
 

@@ -97,7 +97,7 @@ def named_anew(
 
 def refusal(field: Metafield) -> Fault:
     member = f"metadata.{field.name}"
-    return invalid("invalid_metafield", f"{member} is no value for a metafield of type {field.kind.value}.", member)
+    return invalid("invalid_metafield", f"{member} does not fit a metafield of type {field.kind.value}.", member)
 
 
 def _plain(field: Metafield, given: object) -> Any:

@@ -45,10 +45,10 @@ class Registry:
         return Certificate(shown.chain, shown.key, shown.password)
 
     async def accounts(self) -> list[Account]:
-        return await broker_accounts.accounts(self._services.store.bulk)
+        return await broker_accounts.accounts(self._services.store.bulk, self._services.clock())
 
     async def changes(self) -> list[Change]:
-        return await broker_accounts.changes(self._services.store.read, self._services.bus)
+        return await broker_accounts.changes(self._services.store.read, self._services.bus, self._services.clock())
 
     async def settled(self, numbers: Sequence[int]) -> None:
         await self._services.store.write(lambda records: records.credentials.settle(numbers))

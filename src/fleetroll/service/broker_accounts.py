@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from fleetroll.bus.port import Account, AppAccount, Bus, Change, DeviceAccount
 from fleetroll.core import policy
 from fleetroll.core.ids import broker_org, parse_broker_group, parse_broker_org
-from fleetroll.core.model import Credential, Protocol
+from fleetroll.core.model import Credential, Instant, Protocol
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.times import DAY, SECOND
 from fleetroll.service.keyring import is_enabled
@@ -16,22 +16,22 @@ _PAGE = 1_000
 _ROLES = {role.value: role for role in policy.GRANTABLE}
 
 
-async def accounts(records: Records) -> list[Account]:
+async def accounts(records: Records, at: Instant) -> list[Account]:
     """All of them."""
     enabled = _EnabledOrganizations(records)
     groups = await records.keys.groups_of_users()
     alike = dict.fromkeys((*groups, *(KeyGroup(group.org, group.role, ()) for group in groups)))
-    apps = [await _apps(records, enabled, *group) for group in alike]
+    apps = [await _apps(records, enabled, at, *group) for group in alike]
     found: list[Account] = [*apps]
     async for some in portions(records.credentials.all, lambda last: last.id, 0):
         found += [_account(one) for one in some if await enabled.has(one.org)]
     return found
 
 
-async def changes(records: Records, bus: Bus) -> list[Change]:
+async def changes(records: Records, bus: Bus, at: Instant) -> list[Change]:
     """The next accounts that the broker is to be told of, each as it is by now."""
     enabled = _EnabledOrganizations(records)
-    return [await _change(records, enabled, bus, change) for change in await records.credentials.changes(0, _PAGE)]
+    return [await _change(records, enabled, bus, at, change) for change in await records.credentials.changes(0, _PAGE)]
 
 
 async def publishing(records: Records, orgs: Collection[str]) -> set[str]:
@@ -52,12 +52,14 @@ async def forget(store: Store) -> None:
         pass
 
 
-async def _change(records: Records, enabled: "_EnabledOrganizations", bus: Bus, change: AccountChange) -> Change:
+async def _change(
+    records: Records, enabled: "_EnabledOrganizations", bus: Bus, at: Instant, change: AccountChange
+) -> Change:
     name, scopes = parse_broker_group(change.account)
     if role := _ROLES.get(name):
         public = bus.account_of_apps(broker_org(change.org), role.value, scopes)
         is_there = await records.organizations.get(change.org) is not None
-        apps = await _apps(records, enabled, change.org, role, scopes) if is_there else None
+        apps = await _apps(records, enabled, at, change.org, role, scopes) if is_there else None
         return Change(change.number, broker_org(change.org), public, apps)
     credential = await records.credentials.of_account(change.account)
     is_there = credential is not None and await enabled.has(credential.org)
@@ -85,23 +87,24 @@ def _account(credential: Credential) -> DeviceAccount:
 
 
 async def _apps(
-    records: Records, enabled: _EnabledOrganizations, org: int, role: Role, scopes: tuple[str, ...] = ()
+    records: Records, enabled: _EnabledOrganizations, at: Instant, org: int, role: Role, scopes: tuple[str, ...] = ()
 ) -> AppAccount:
     """The account of a role and scopes, with all revoked users of the role: that without scopes once had all."""
-    revoked, until = _revoked(await records.keys.users(org, role))
+    revoked, until = _revoked(await records.keys.users(org, role), at)
     may_command, may_follow = (policy.allows(role, scopes, one) for one in (Action.DEVICES_WRITE, Action.DEVICES_READ))
     disabled = not await enabled.has(org)
     return AppAccount(broker_org(org), role.value, may_command, revoked, disabled, scopes, may_follow, until)
 
 
-def _revoked(users: Sequence[KeyUser]) -> tuple[frozenset[str], int]:
+def _revoked(users: Sequence[KeyUser], at: Instant) -> tuple[frozenset[str], int]:
     """Whom an account refuses by name, and the second until which it refuses everybody; 0 if nobody.
 
-    It would take ever longer to name all who ever were. So those are left out who were made well before anybody who is
-    still let in: a day, as the token and the record of a key tell its time each for themselves.
+    An account that named everybody who was ever revoked would become too long. So those are left out who were made well
+    before anybody who is still let in, as we are at any time, even if all keys were made by a clock that ran ahead. Two
+    clocks tell when a key was made, that of its token and that of its record: they may be a day apart.
     """
     ended = [one for one in users if one.revoked_at is not None]
     valid = [one.created_at for one in users if one.revoked_at is None]
-    first = min(valid) if valid else max((one.created_at for one in ended), default=0)
+    first = min(at, min(valid) if valid else max((one.created_at for one in ended), default=at))
     named = frozenset(one.user for one in ended if one.created_at >= first - 2 * DAY)
     return named, (first - DAY) // SECOND if len(named) < len(ended) else 0

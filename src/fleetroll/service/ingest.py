@@ -71,7 +71,7 @@ async def rewind(records: Records, stream: str, sequence: int) -> None:
 
 
 async def go_on(records: Records, stream: str, former: str) -> None:
-    """Read one stream from where another was read up to, which it replaces."""
+    """Read on in a stream where the one that it replaces was left."""
     await records.progress.put({stream: (await records.progress.of([former]))[former]})
     await records.progress.forget([former])
 

@@ -47,6 +47,6 @@ async def part(
     async for some in portions(page, key, start, min(most, limit + 1)):
         found += some
         room -= sum(map(weight, some))
-        if room < 0 or len(found) > limit:
+        if len(found) > limit or (room < 0 and len(found) > 1):
             break
     return cut(found, limit if room >= 0 else min(limit, max(len(found) - 1, 1)), key)

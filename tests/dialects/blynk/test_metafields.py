@@ -318,7 +318,7 @@ def test_other_apis_are_told_which_member_the_template_does_not_allow(app: App, 
     attributes = f"/api/v0/organizations/default/projects/default/devices/{ident}/attributes"
     given = [{"string_key": "Zone", "value": "Mars/Base"}, {"string_key": "floor", "value": 2}]
     refused = app.request("PATCH", attributes, given)
-    words = "Zone is no value for a metafield of type Tz."
+    words = "Zone does not fit a metafield of type Tz."
     assert (refused.status, refused.json()["error"]["message"]) == (400, words)
     patches = {"patches": [{"op": "add", "path": "/Zone", "value": "Mars/Base"}]}
     refused = app.request("PATCH", f"/api/devmanager/v1/devices/{ident}/metadata", patches)
