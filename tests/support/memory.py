@@ -454,7 +454,7 @@ class Devices:
         found = [*present, *absent][: page.limit]
         if room is None:
             return found
-        return found[: 1 + sum(weight <= room for weight in itertools.accumulate(map(_weight, found)))]
+        return found[: max(2, 1 + sum(weight <= room for weight in itertools.accumulate(map(_weight, found))))]
 
     async def walk(
         self, org: int, filter: Filter | None, fitting: Callable[[Sequence[Device]], int]

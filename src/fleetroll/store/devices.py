@@ -191,7 +191,7 @@ class Devices:
         ]
 
     async def _fitting(self, queries: Sequence[Query], limit: int, room: int) -> int:
-        """How many devices of a page there is room for, and the first that is too many; `limit` if all fit.
+        """How many devices of a page to read: those for which there is room, and one that shows that there are more.
 
         They are weighed before any is read: a page of the largest would take hundreds of megabytes.
         """
@@ -199,7 +199,7 @@ class Devices:
         weights = await self._weights(first)
         if len(weights) < limit and rest:
             weights = await self._weights(select.both(first, *rest))
-        return min(limit, 1 + sum(weight <= room for weight in accumulate(weights)))
+        return min(limit, max(2, 1 + sum(weight <= room for weight in accumulate(weights))))
 
     async def _weights(self, query: Query, **values: int) -> list[int]:
         """How many bytes the documents of the devices have that a statement lists."""

@@ -294,7 +294,7 @@ class Devices(Protocol):
         """Up to `page.limit` devices after `page.after`, by the sort field and then id.
 
         Devices without the field come last in either direction. With `room`, the page may end at the first device with
-        which their documents have more than so many bytes.
+        which their documents have more than so many bytes, but not at its very first.
         """
 
     def walk(
