@@ -190,6 +190,12 @@ class Device(Struct, frozen=True, gc=False):
     spoke_at: Instant | None = None
 
 
+def length_of_documents(device: Device) -> int:
+    """How many bytes the documents of a device have, which are what may be large."""
+    slot = 0 if device.identity is None else len(device.identity)
+    return len(device.metadata) + len(device.config) + len(device.schema) + len(device.extras) + slot
+
+
 def led_by(owners: tuple[str, ...], first: str) -> tuple[str, ...]:
     """The owners of a device with `first` in place of the first one, which some dialects take for the only one."""
     return (first, *(owner for owner in owners[1:] if owner != first))

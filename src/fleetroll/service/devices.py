@@ -15,7 +15,7 @@ from fleetroll.core.fields import sort_value
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.ids import device_hex, parse_device_hex
 from fleetroll.core.lifecycle import Status, advance
-from fleetroll.core.model import CHANGEABLE, Counts, Device, DeviceChange, NewDevice
+from fleetroll.core.model import CHANGEABLE, Counts, Device, DeviceChange, NewDevice, length_of_documents
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Sort
@@ -140,9 +140,7 @@ class Devices(Struct, frozen=True):
 
 def weight(device: Device) -> int:
     """About how many bytes a device has: its documents, its tags and owners, and the rest."""
-    slot = 0 if device.identity is None else len(device.identity)
-    documents = len(device.metadata) + len(device.config) + len(device.schema) + len(device.extras) + slot
-    return _OTHER_MEMBERS + documents + length_of_names(device.tags, device.owners)
+    return _OTHER_MEMBERS + length_of_documents(device) + length_of_names(device.tags, device.owners)
 
 
 def length_of_names(tags: tuple[str, ...], owners: tuple[str, ...]) -> int:

@@ -11,7 +11,7 @@ from msgspec import structs
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, conflict, page_too_large
 from fleetroll.core.lifecycle import Status
-from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDevice
+from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDevice, length_of_documents
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Slice, Sort, every
 from fleetroll.core.software import type_and_version
@@ -176,7 +176,7 @@ class Devices:
             fewer = await self._fitting(queries, page.limit, room)
             found = await self._paged(org, queries, fewer)
             # Otherwise smaller ones have come in the place of others since they were weighed, and more would fit.
-            if fewer == page.limit or len(found) < fewer or sum(map(_weight, found)) > room:
+            if fewer == page.limit or len(found) < fewer or sum(map(length_of_documents, found)) > room:
                 return found
         return await self._paged(org, queries, page.limit)
 
@@ -265,7 +265,7 @@ class Devices:
                 if found or not start
                 else await self.count(org, every(filter, Comparison(sort.field, Operator.EXISTS, None)))
             )
-            room -= sum(map(_weight, found))
+            room -= sum(map(length_of_documents, found))
             found += await self._sliced(org, queries[1], max(0, start - present), limit - len(found), room)
         return Slice(found, matching)
 
@@ -475,12 +475,6 @@ def _replaced(was: Device, now: Device, *, indexed: bool) -> dict[str, Any]:
         revision=now.revision,
     )
     return values
-
-
-def _weight(device: Device) -> int:
-    """As `select.weighed` says it."""
-    slot = device.identity
-    return sum(map(len, (device.metadata, device.config, device.schema, device.extras, slot or b"")))
 
 
 def _missing(here: Collection[str], there: Collection[str]) -> list[str]:
