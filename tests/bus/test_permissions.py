@@ -286,6 +286,7 @@ def test_a_consumer_delivers_only_to_the_device_that_asks(tmp_path: Path) -> Non
             heard = await listen(found.device, "_INBOX.abc")
             await found.app.jetstream().publish(command(SIBLING), b"not for you")
             await found.app.jetstream().publish(command(DEVICE), b"for you")
+            await until(lambda: heard)
             await stored(found)
             await found.device.flush()
             assert len(heard) == 1

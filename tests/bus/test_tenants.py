@@ -25,6 +25,7 @@ from fleetroll.bus.process import Process
 from fleetroll.core import limits
 from fleetroll.core.model import StreamPosition
 from fleetroll.core.times import DAY
+from tests.support import waiting
 from tests.support.broker import (
     DEVICE,
     ORG,
@@ -378,14 +379,21 @@ def test_streams_of_a_broker_that_is_here_no_more_are_forgotten_once_they_can_ho
 
 
 class SmallDisk:
-    """A disk of so many bytes that holds nothing but the streams of a broker."""
+    """A disk of so many bytes that holds nothing but the streams of a broker; counts how often that looks at it."""
 
     def __init__(self, size: int, directory: Path) -> None:
         self._size = size
         self._directory = directory
+        self._looks = 0
 
     def free(self) -> int:
+        self._looks += 1
         return self._size - self.taken()
+
+    async def looked_at(self) -> None:
+        """Wait until a look has begun after now, and has ended."""
+        seen = self._looks
+        await waiting.until(lambda: self._looks >= seen + 2)
 
     def taken(self) -> int:
         return sum(file.stat().st_size for file in self._directory.rglob("*.blk") if file.exists())
@@ -401,13 +409,15 @@ def test_organizations_that_flood_together_leave_room_on_the_disk_and_for_others
     quiet, *flooding = orgs
 
     async def flooded(device: Client, org: str) -> int:
-        """Publish until that is refused. Returns how often it was taken."""
-        for taken in itertools.count():
+        """Publish until that is refused, no faster than bounds follow it. Returns how often it was taken."""
+        for taken in itertools.count(1):
             try:
                 await device.jetstream(timeout=PATIENCE).publish(subject(org), large)
             except nats.js.errors.APIError as refusal:
                 assert refusal.err_code == 10077
-                return taken
+                return taken - 1
+            if not taken % 8:
+                await disk.looked_at()
         raise AssertionError
 
     async def story() -> None:
@@ -417,12 +427,12 @@ def test_organizations_that_flood_together_leave_room_on_the_disk_and_for_others
             devices, taken = dict(zip(orgs, connected, strict=True)), 0
             for _ in range(3):  # a bound may be raised while little is free, if much was
                 taken += sum(await asyncio.gather(*(flooded(devices[org], org) for org in flooding)))
-                await asyncio.sleep(0.5)
+                await disk.looked_at()
             assert disk.free() > (96 << 20) / 4
-            await devices[quiet].jetstream().publish(subject(quiet), b"1")
+            await devices[quiet].jetstream(timeout=PATIENCE).publish(subject(quiet), b"1")
             registry.refusing = False
             for org in flooding:
-                await until(lambda org=org: devices[org].jetstream().publish(subject(org), b"after"))
+                await until(lambda org=org: devices[org].jetstream(timeout=PATIENCE).publish(subject(org), b"after"))
             await registry.until(lambda: len(registry.messages) == taken + 1 + len(flooding))
 
     run(story())
