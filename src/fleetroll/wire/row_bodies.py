@@ -5,7 +5,7 @@ import contextlib
 import csv
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ _MARK = b"\xef\xbb\xbf"  # the byte order mark with which some programs begin a 
 
 async def rows(
     receive: Receive, lines: Lines, media_type: str, hold: Callable[[int], None]
-) -> AsyncIterator[list[Any]]:
+) -> AsyncGenerator[list[Any], None]:
     """The rows of a streamed body, decoded, some at a time: others get their turn on the event loop in between.
 
     When the body pauses, an empty list is yielded: its sender may be waiting for the results of the rows so far. `hold`

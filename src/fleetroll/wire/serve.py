@@ -6,11 +6,12 @@ may hold the credential, and nothing is decoded that was not counted first.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import count, repeat
 from typing import Any, TypeVar
@@ -428,9 +429,11 @@ class Kernel:
         """The same parts, for as long as the caller may have them. A file of bytes is sent to its end."""
         if route.stream is Stream.EVENTS:
             return self._events_while_valid(exchange, writer)
-        if route.stream is Stream.ROWS:
-            return self._rows_while_valid(exchange, streams.until_gone(writer, _client_ended(exchange)))
-        return writer
+        if route.stream is Stream.BYTES:
+            return writer
+        if route.lines is None:  # otherwise the rows of the request tell that the client has left
+            writer = streams.until_gone(writer, _client_ended(exchange))
+        return self._rows_while_valid(exchange, writer)
 
     async def _events_while_valid(
         self, exchange: _Exchange, writer: AsyncGenerator[bytes, None]
@@ -443,12 +446,13 @@ class Kernel:
         state = exchange.scope.get("state", {})
         draining: asyncio.Event = state.get("draining") or asyncio.Event()
         client_ended = _client_ended(exchange)
-        async for part in writer:
-            if not await self._is_still_valid(exchange) or draining.is_set():
-                return
-            yield part
-            if client_ended.is_set():
-                return
+        async with contextlib.aclosing(writer):
+            async for part in writer:
+                if not await self._is_still_valid(exchange) or draining.is_set():
+                    return
+                yield part
+                if client_ended.is_set():
+                    return
 
     async def _is_still_valid(self, exchange: _Exchange) -> bool:
         """Whether the credential of a stream is still valid, and its organization still there."""
@@ -459,11 +463,12 @@ class Kernel:
             return False
         return True
 
-    async def _rows_while_valid(self, exchange: _Exchange, parts: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+    async def _rows_while_valid(self, exchange: _Exchange, parts: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         """Rows, in or out, for as long as the credential is valid. Raises Fault as the keyring does."""
-        async for part in parts:
-            await self.services.keyring.identify(exchange.secret, self.services.clock())
-            yield part
+        async with contextlib.aclosing(parts):
+            async for part in parts:
+                await self.services.keyring.identify(exchange.secret, self.services.clock())
+                yield part
 
     async def _require_organization(self, exchange: _Exchange) -> None:
         """Raises Fault not_found if the caller acts in an organization below its own, and that was deleted."""
