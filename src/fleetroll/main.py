@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import gc
+import os
 import resource
 import secrets
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -42,6 +43,7 @@ from fleetroll.core.faults import Fault
 from fleetroll.core.model import Cohort, Instant, MetadataField
 from fleetroll.core.times import DAY
 from fleetroll.data_directory import DATABASE, DataDirectory, DirectoryRefused, claim, is_unfinished
+from fleetroll.inherited_sockets import EST, Inherited, inherited
 from fleetroll.maintenance.engine import Engine
 from fleetroll.maintenance.engine import Refused as RefusedAtRest
 from fleetroll.maintenance.examining import examine
@@ -100,7 +102,16 @@ def serve(config: Config) -> int:
     sys.setswitchinterval(_SWITCH_SECONDS)
     _leave_no_core()
     _allow_open_files()
-    return _or_refuse(config, lambda: _serve_alone(config) if config.workers == 1 else _serve_with_workers(config))
+    serve_config = _serve_alone if config.workers == 1 else _serve_with_workers
+    return _or_refuse(config, lambda: serve_config(config, _passed(config)))
+
+
+def _passed(config: Config) -> Inherited:
+    """The sockets that a service manager has opened, instead of those that the options name. Raises ConfigError."""
+    found = inherited(os.environ)
+    if found.est and config.est is None:
+        raise ConfigError(f"a socket called {EST} was passed, which is for enrolment: switch that on with --est.")
+    return found
 
 
 def _leave_no_core() -> None:
@@ -150,12 +161,12 @@ def _refuse(sentence: str, code: ServeExit) -> int:
     return code
 
 
-def _serve_alone(config: Config) -> int:
+def _serve_alone(config: Config, passed: Inherited) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(config))
+        return runner.run(_serve(config, passed))
 
 
-async def _serve(config: Config) -> int:
+async def _serve(config: Config, passed: Inherited) -> int:
     directory = claim(config.data, has_database=config.postgres is None)
     try:
         is_away = _is_broker_address_taken(config, _broker_files(directory.path))
@@ -168,20 +179,22 @@ async def _serve(config: Config) -> int:
                 announce(config, server.addresses[0], token, is_away=is_away)
                 directory.finish()
 
-            return await _listen(config, services, store, ready)
+            return await _listen(config, services, store, ready, passed)
     finally:
         directory.close()
 
 
-def _serve_with_workers(config: Config) -> int:
-    """All workers accept from one socket. What is done once, such as the first key, is done before they start."""
+def _serve_with_workers(config: Config, passed: Inherited) -> int:
+    """All workers accept from the same sockets. What is done once, such as the first key, is done before they start."""
     directory = claim(config.data, has_database=False)
     try:
         with asyncio.Runner() as runner:
             token = runner.run(_prepare(config, directory))
-        with _listener(config) as listener:
-            host, port = listener.getsockname()[:2]
-            work = partial(_work, structs.replace(config, migrate=False), directory, listener, SharedLimitState())
+        with contextlib.ExitStack() as listening:
+            if not passed.http:
+                passed = structs.replace(passed, http=(listening.enter_context(_listener(config)),))
+            host, port = passed.http[0].getsockname()[:2]
+            work = partial(_work, structs.replace(config, migrate=False), directory, passed, SharedLimitState())
             supervisor = Supervisor(config.workers, work)
             return supervisor.run(lambda: announce(config, (host, port), token))
     finally:
@@ -204,13 +217,13 @@ async def _prepare(config: Config, directory: DataDirectory) -> str | None:
 def _work(
     config: Config,
     directory: DataDirectory,
-    listener: socket.socket,
+    sockets: Inherited,
     limit_state: SharedLimitState,
     ready: Callable[[], None],
 ) -> int:
     async def run() -> int:
         async with opened(config, directory) as (services, store):
-            return await _listen(config, services, store, lambda _: ready(), listener, limit_state)
+            return await _listen(config, services, store, lambda _: ready(), sockets, limit_state)
 
     def work() -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -377,12 +390,11 @@ async def _listen(
     services: Services,
     store: OpenStore,
     ready: Callable[[HttpServer], None],
-    listener: socket.socket | None = None,
+    sockets: Inherited,
     limit_state: SharedLimitState | None = None,
 ) -> int:
     access = log.AccessLog(sys.stderr if config.log_requests else None, asyncio.get_running_loop())
     application = Application(config, services, access, limit_state)
-    sockets = () if listener is None else (listener,)
 
     def listening(server: HttpServer) -> None:
         application.subjects.origin = config.public_url or local_url(*server.addresses[0])
@@ -392,13 +404,13 @@ async def _listen(
         application.asgi,
         config.host,
         config.port,
-        sockets=sockets,
+        sockets=sockets.http,
         refusals=application.refusals,
         on_ready=listening,
     )
     _freeze_collector()
     async with (
-        _with_est_listener(config, services, application, http),
+        _with_est_listener(config, services, application, http, sockets.est),
         _housekeeping(config, services, store, application, http),
         _with_broker(services, store, application),
     ):
@@ -417,13 +429,14 @@ def _freeze_collector() -> None:
 
 @contextlib.asynccontextmanager
 async def _with_est_listener(
-    config: Config, services: Services, application: Application, http: HttpServer
+    config: Config, services: Services, application: Application, http: HttpServer, sockets: Sequence[socket.socket]
 ) -> AsyncIterator[None]:
     """The listener for devices that enrol, if there is one; it drains together with the other."""
     if config.est is None:
         yield
         return
-    async with EstListener(config, services, application.asgi, application.refusals).serving(http.draining):
+    listener = EstListener(config, services, application.asgi, application.refusals, sockets)
+    async with listener.serving(http.draining):
         yield
 
 

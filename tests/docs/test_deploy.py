@@ -17,6 +17,7 @@ from tests.support.process import fleetroll
 
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "fleetroll.service"
+SOCKET = DEPLOY / "fleetroll.socket"
 HARDENED = {
     "CapabilityBoundingSet": "",
     "DynamicUser": "yes",
@@ -81,7 +82,7 @@ def test_the_unit_has_next_to_no_rights() -> None:
 
 
 @analyze
-def test_systemd_rates_the_unit_as_hardly_exposed_and_finds_no_fault_in_it(tmp_path: Path) -> None:
+def test_systemd_rates_the_unit_as_hardly_exposed_and_finds_no_fault_in_it_or_its_socket(tmp_path: Path) -> None:
     rated = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(UNIT)],
         capture_output=True,
@@ -89,11 +90,19 @@ def test_systemd_rates_the_unit_as_hardly_exposed_and_finds_no_fault_in_it(tmp_p
         check=False,
     )
     assert rated.returncode == 0, rated.stdout[-300:] + rated.stderr
-    copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text().replace("/opt/fleetroll/bin/fleetroll", sys.executable))
-    found = subprocess.run(["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, check=False)
-    assert UNIT.name not in found.stderr
+    copies = [tmp_path / one.name for one in (UNIT, SOCKET)]
+    for copy, one in zip(copies, (UNIT, SOCKET), strict=True):
+        copy.write_text(one.read_text().replace("/opt/fleetroll/bin/fleetroll", sys.executable))
+    found = subprocess.run(
+        ["systemd-analyze", "verify", *map(str, copies)], capture_output=True, text=True, check=False
+    )
+    assert "fleetroll." not in found.stderr
     assert found.returncode == 0, found.stderr
+
+
+def test_the_socket_is_where_the_server_listens_by_itself() -> None:
+    usual = next(option for option in SERVE.params if option.name == "http").default
+    assert f"ListenStream={usual}\n" in SOCKET.read_text()
 
 
 # --- containers ------------------------------------------------------------------------------------------------------

@@ -25,10 +25,17 @@ class Process:
         self.key = ADMIN_KEY
 
 
-def start(data: Path, *options: str, log: Path | None = None, under: Sequence[str] = (), **environment: str) -> Process:
+def start(
+    data: Path,
+    *options: str,
+    log: Path | None = None,
+    under: Sequence[str] = (),
+    passing: Sequence[int] = (),
+    **environment: str,
+) -> Process:
     """Start and wait until it announces itself. Raises AssertionError with its words if it ends instead.
 
-    `under` is a command that runs the server's command in turn.
+    `under` is a command that runs the server's command in turn; `passing` are file descriptors that it inherits.
     """
     settings = {
         "FLEETROLL_ADMIN_KEY": ADMIN_KEY,
@@ -45,6 +52,7 @@ def start(data: Path, *options: str, log: Path | None = None, under: Sequence[st
             stderr=errors,
             text=True,
             env={**os.environ, **settings},
+            pass_fds=passing,
         )
     assert popen.stdout is not None
     announced = ""
@@ -62,7 +70,7 @@ def serving(
     data: Path, *options: str, log: Path | None = None, under: Sequence[str] = (), **environment: str
 ) -> Iterator[Process]:
     """A server as `start` makes it, which is stopped at the end."""
-    process = start(data, *options, log=log, under=under, **environment)
+    process = start(data, *options, log=log, under=under, passing=(), **environment)
     try:
         yield process
     finally:

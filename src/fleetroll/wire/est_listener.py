@@ -9,7 +9,7 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,14 @@ _ASK_SECONDS = 5.0
 
 
 class EstListener:
-    """The same application behind TLS, which asks clients for a certificate and knows every authority."""
+    """The same application behind TLS, which asks clients for a certificate and knows every authority.
 
-    def __init__(self, config: Config, services: Services, app: Any, refusals: Refusals) -> None:
+    It listens where the configuration says, or at `sockets` if there are any.
+    """
+
+    def __init__(
+        self, config: Config, services: Services, app: Any, refusals: Refusals, sockets: Sequence[socket.socket] = ()
+    ) -> None:
         assert config.est is not None
         self._config = config
         self._services = services
@@ -41,7 +46,12 @@ class EstListener:
         self._committed = asyncio.Event()
         self._address = config.est
         self.http = HttpServer(
-            app, *config.est, tls=self._tls.context, reuse_port=config.workers > 1, refusals=refusals
+            app,
+            *config.est,
+            sockets=sockets,
+            tls=self._tls.context,
+            reuse_port=config.workers > 1,
+            refusals=refusals,
         )
 
     @contextlib.asynccontextmanager
