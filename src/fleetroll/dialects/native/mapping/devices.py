@@ -219,7 +219,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "schema": schema.parse_schema,
     "config": lambda value: documents.of(value, "config"),
     "template": _template_number,
-    "cohort": lambda value: None if value in {None, model.DEFAULT_COHORT} else names.slug(value, "cohort"),
+    "cohort": names.cohort,
     "dms": _line("dms", limits.MAX_NAME),
     "extras": extras.of,
 }
