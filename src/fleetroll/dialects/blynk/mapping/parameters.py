@@ -1,6 +1,5 @@
 """What requests of several nouns share: whom they mean, the page and its order, and one of several words."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,14 +45,10 @@ def device_number(request: Request) -> int:
 
 
 def offset_page(request: Request) -> OffsetPage:
-    page = request.query.get("page")
-    text = request.query.get("size")
-    size = limits.DEFAULT_PAGE if text is None else names.positive(text, "size", limits.MAX_PAGE)
-    if page is None:
-        return OffsetPage(size)
-    if not re.fullmatch(r"0|[1-9][0-9]{0,9}", page) or int(page) > _HIGHEST_PAGE:
-        raise invalid("out_of_range", f"page must be a whole number from 0 to {_HIGHEST_PAGE}.", "page")
-    return OffsetPage(size, int(page) * size)
+    number, size = request.query.get("page"), request.query.get("size")
+    page = 0 if number is None else names.whole(number, "page", 0, _HIGHEST_PAGE)
+    limit = limits.DEFAULT_PAGE if size is None else names.positive(size, "size", limits.MAX_PAGE)
+    return OffsetPage(limit, page * limit)
 
 
 def choice(choices: Mapping[str, Any], text: str, field: str) -> Any:
