@@ -13,6 +13,7 @@ _HIGHEST_PAGE = 1 << 31
 
 
 def required(request: Request, field: str) -> str:
+    """The parameter of the query, which may be empty. Raises Fault invalid `parameter_required`."""
     text = request.query.get(field)
     if text is None:
         raise invalid("parameter_required", f"{field} is required.", field)
@@ -52,6 +53,7 @@ def offset_page(request: Request) -> OffsetPage:
 
 
 def choice(choices: Mapping[str, Any], text: str, field: str) -> Any:
+    """What a word of the vendor's stands for. Raises Fault invalid `invalid_parameter`."""
     if text not in choices:
         raise invalid("invalid_parameter", f"{field} must be one of {', '.join(choices)}.", field)
     return choices[text]
@@ -66,6 +68,7 @@ def sort(request: Request, fields: Mapping[str, str]) -> Sort:
 
 
 def searched(request: Request) -> str:
+    """The text to search for, which must not be empty. Raises Fault invalid."""
     text = request.query.get("query")
     if not text:
         raise invalid("parameter_required", "query is required.", "query")

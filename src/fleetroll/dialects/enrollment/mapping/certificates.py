@@ -53,6 +53,7 @@ def _strength(kind: KeyKind) -> shapes.KeyStrength:
 
 
 def described(description: Description, der: bytes, issuer: shapes.Issuer, **members: Any) -> shapes.Certificate:
+    """A certificate as the vendor shows it. `members` are its `status`, and others that differ from the usual."""
     plain = {
         "metadata": {},
         "revocation_timestamp": _NEVER,
