@@ -62,7 +62,7 @@ class CredentialLocation(enum.Enum):
     BASIC = "basic"  # `:key`, `key:`, `email:key`, and `client_id:client_secret`
     QUERY = "query"
     CLIENT = "client"  # an OAuth2 client's id and secret, as parameters
-    PATH = "path"  # not a secret: it names whom the caller wants to convince
+    PATH = "path"  # not a secret: it names what decides about the caller
 
 
 class CredentialForm(Struct, frozen=True):

@@ -119,8 +119,8 @@ def _from_cell(column: str, cell: str) -> Any:
 def _json_cell(column: str, cell: str) -> Any:
     if not cell.startswith("["):
         return documents.parse(cell, column)
-    documents.parse(f'{{"{column}":{cell}}}', column)  # names the column where it refuses, but takes more than a list
-    return checked_json(cell.encode())
+    documents.parse(f'{{"{column}":{cell}}}', column)  # its refusals name the column
+    return checked_json(cell.encode())  # refuses what follows the list, which the line above would take for members
 
 
 def import_devices(request: Request) -> imports.Import:
