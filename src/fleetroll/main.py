@@ -79,8 +79,8 @@ _COLLECTOR_THRESHOLDS = (20_000, 20, 50)
 _NOTE_USE_SECONDS = 10.0
 _ANALYZE_SECONDS = 300.0
 _FORGET_ACCOUNTS_SECONDS = 3600.0
-_SHOW_SECONDS = 1.0  # until readings are shown again after it has failed
-_CALLS_GRACE_SECONDS = 3.0  # that devices have to answer once the server ends
+_SHOW_SECONDS = 1.0  # before applications are shown readings again, after that has failed
+_CALLS_GRACE_SECONDS = 3.0  # for devices to answer calls once the server drains
 _HOW_TO_BEGIN = "Name its place with --data or --database; the first `fleetroll serve` makes one."
 
 
@@ -268,7 +268,10 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
 
 
 def server_authority(config: Config) -> bytes | None:
-    """The last certificate of the operator's chain, by which devices recognize the server; None without one."""
+    """The last certificate of the operator's chain, by which devices recognize the server; None without one.
+
+    Raises ConfigError for a file that cannot be read as a chain.
+    """
     if config.est_certificate is None:
         return None
     try:
@@ -448,9 +451,9 @@ async def _with_broker(services: Services, store: OpenStore, application: Applic
     if isinstance(bus, Broker):
         serving = partial(bus.serve, Registry(services, application.subjects.answer))
         showing = housekeeping.again(_SHOW_SECONDS, services.applications.run)
-        work += [_owned(store, "broker", serving), bus.stay_connected(), showing]
+        work = [_owned(store, "broker", serving), bus.stay_connected(), showing]
     elif not isinstance(store, PostgresStore):  # there another server may have a broker
-        work += [housekeeping.again(_FORGET_ACCOUNTS_SECONDS, partial(broker_accounts.forget, store))]
+        work = [housekeeping.again(_FORGET_ACCOUNTS_SECONDS, partial(broker_accounts.forget, store))]
     async with housekeeping.beside(*work):
         yield
 

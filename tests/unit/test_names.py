@@ -165,6 +165,11 @@ def test_a_slug_is_safe_in_any_path(value: str, taken: bool) -> None:
         assert code(names.slug, value) == "invalid_slug"
 
 
+@pytest.mark.parametrize(("value", "stored"), [(None, None), ("default", None), ("pilot", "pilot")])
+def test_a_device_in_the_default_cohort_is_stored_in_none(value: str | None, stored: str | None) -> None:
+    assert names.cohort(value) == stored
+
+
 @pytest.mark.parametrize(
     ("value", "stored"),
     [

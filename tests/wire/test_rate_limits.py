@@ -12,7 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetroll.core.faults import Fault
-from fleetroll.wire.rate_limits import Limiter, LimitState, LocalLimitState, Rate, SharedLimitState, Window, admit
+from fleetroll.wire.rate_limits import (
+    Limiter,
+    LimitState,
+    LocalLimitState,
+    Rate,
+    SharedLimitState,
+    SteadyLimiter,
+    Window,
+    admit,
+)
 from tests.support.app import App, running
 
 
@@ -40,7 +49,7 @@ def refused(*budgets: tuple[Limiter, int | str]) -> float | None:
 def test_waiting_as_long_as_was_said_succeeds_and_a_second_less_does_not(rate: Rate, early: float) -> None:
     for less, passes in ((0.0, True), (1.0, False)):
         clock = Clock()
-        limiter = Limiter(rate, clock, "key")
+        limiter = SteadyLimiter(rate, clock, "key")
         while (wait := refused((limiter, 1))) is None:
             pass
         clock.now += early / rate.per_second  # part of the way to the next request
@@ -59,7 +68,7 @@ def test_whoever_waits_is_admitted_by_all_budgets_together(
     by_key: Rate, by_organization: Rate, steps: list[tuple[int, float]]
 ) -> None:
     clock = Clock()
-    keys, organizations = Limiter(by_key, clock, "key"), Limiter(by_organization, clock, "organization")
+    keys, organizations = SteadyLimiter(by_key, clock, "key"), SteadyLimiter(by_organization, clock, "organization")
     for key, pause in steps:
         clock.now += pause
         if (wait := refused((keys, key), (organizations, 1))) is not None:
@@ -69,7 +78,7 @@ def test_whoever_waits_is_admitted_by_all_budgets_together(
 
 def test_in_the_long_run_the_rate_holds_whatever_the_burst() -> None:
     clock = Clock()
-    limiter = Limiter(Rate(5, 20), clock, "key")
+    limiter = SteadyLimiter(Rate(5, 20), clock, "key")
     passed = 0
     for _ in range(1000):
         passed += refused((limiter, 1)) is None
@@ -79,7 +88,7 @@ def test_in_the_long_run_the_rate_holds_whatever_the_burst() -> None:
 
 def test_a_refused_request_costs_nothing() -> None:
     clock = Clock()
-    limiter = Limiter(Rate(1, 2), clock, "key")
+    limiter = SteadyLimiter(Rate(1, 2), clock, "key")
     while refused((limiter, 1)) is None:
         pass
     waits = {refused((limiter, 1)) for _ in range(100)}
@@ -104,7 +113,7 @@ def test_a_window_has_its_requests_and_no_more_until_it_ends(times: Callable[[],
 
 def test_whoever_waits_for_a_window_is_admitted_by_the_rate_beside_it() -> None:
     clock = Clock()
-    budgets = (Limiter(Rate(2, 1), clock, "key"), 1), (Window(3, 10, clock, "organization"), 1)
+    budgets = (SteadyLimiter(Rate(2, 1), clock, "key"), 1), (Window(3, 10, clock, "organization"), 1)
     for _ in range(20):
         if (wait := refused(*budgets)) is not None:
             clock.now += wait
@@ -113,18 +122,18 @@ def test_whoever_waits_for_a_window_is_admitted_by_the_rate_beside_it() -> None:
 
 def test_principals_do_not_share_a_budget() -> None:
     clock = Clock()
-    limiter = Limiter(Rate(1, 1), clock, "key")
+    limiter = SteadyLimiter(Rate(1, 1), clock, "key")
     assert [refused((limiter, principal)) for principal in (1, 2, 1, 2)] == [None, None, 1, 1]
 
 
 def test_a_rate_of_nothing_is_no_limit() -> None:
-    limiter = Limiter(Rate(0, 0), Clock(), "key")
+    limiter = SteadyLimiter(Rate(0, 0), Clock(), "key")
     assert [refused((limiter, 1)) for _ in range(1000)] == [None] * 1000
 
 
 def test_principals_who_left_are_forgotten_and_those_who_wait_are_not() -> None:
     clock = Clock()
-    limiter = Limiter(Rate(1, 1), clock, "key")
+    limiter = SteadyLimiter(Rate(1, 1), clock, "key")
     for principal in range(45_000):
         admit((limiter, principal))
         clock.now += 0.0001
@@ -135,8 +144,8 @@ def test_principals_who_left_are_forgotten_and_those_who_wait_are_not() -> None:
 def test_shared_and_own_memory_say_the_same() -> None:
     clock = Clock()
     steady = random.Random(os.environ["FLEETROLL_SEED"])
-    alone = Limiter(Rate(3, 5), clock, "key")
-    shared = Limiter(Rate(3, 5), clock, "key", SharedLimitState())
+    alone = SteadyLimiter(Rate(3, 5), clock, "key")
+    shared = SteadyLimiter(Rate(3, 5), clock, "key", SharedLimitState())
     for _ in range(5_000):
         principal = steady.choice((1, 2, "device:7", "key:1"))
         assert refused((alone, principal)) == refused((shared, principal))
@@ -145,7 +154,7 @@ def test_shared_and_own_memory_say_the_same() -> None:
 
 def test_a_full_table_forgets_whoever_is_whole_first_and_nobody_else() -> None:
     clock = Clock()
-    limiter = Limiter(Rate(0.001, 1), clock, "key", SharedLimitState())
+    limiter = SteadyLimiter(Rate(0.001, 1), clock, "key", SharedLimitState())
     for principal in range(80_000):
         clock.now += 0.001
         assert refused((limiter, principal)) is None
@@ -154,7 +163,7 @@ def test_a_full_table_forgets_whoever_is_whole_first_and_nobody_else() -> None:
 
 def test_processes_that_share_a_budget_share_a_limit() -> None:
     """Five processes ask as fast as they can; a sixth dies in the middle of it, holding the lock."""
-    limiter = Limiter(Rate(0.001, 1_000), time.monotonic, "key", SharedLimitState())
+    limiter = SteadyLimiter(Rate(0.001, 1_000), time.monotonic, "key", SharedLimitState())
 
     def ask() -> int:
         return sum(refused((limiter, "key:1")) is None for _ in range(400))

@@ -11,8 +11,11 @@ from fleetroll.maintenance.examining import Report
 
 Serve = Callable[[Config], int]
 Restore = Callable[[Path, Path, Path | None, str | None], None]
+"""Given the backup, the data directory, and the server key: the file with it, or the preset key itself."""
 Examine = Callable[[Path, str | None, str | None], Report]
+"""Given the data directory, the server key where it is preset, and the URL of the database where it is PostgreSQL."""
 Recover = Callable[[Path, str | None, str | None], str]
+"""Given the same as `Examine`."""
 
 
 class UpgradeStep(Protocol):

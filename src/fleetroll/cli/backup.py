@@ -38,6 +38,6 @@ def backup(client: "Client", file: Path) -> None:
 
 def _verify(file: Path, total: int) -> None:
     with file.open("rb") as stream:
-        is_database = stream.read(len(_MAGIC)) == _MAGIC
-    if file.stat().st_size != total or not is_database:
+        is_sqlite = stream.read(len(_MAGIC)) == _MAGIC
+    if file.stat().st_size != total or not is_sqlite:
         raise Failure(Exit.UNREACHABLE, "What arrived is not a complete database; nothing was saved.", "Try again.")

@@ -10,8 +10,8 @@ from fleetroll.cli import changes, files
 _FILE = "@"  # with which no JSON begins
 
 
-def _written(context: click.Context, option: click.Parameter, text: str | None) -> bytes | None:
-    """The JSON that `--merge` names or is."""
+def _read(context: click.Context, option: click.Parameter, text: str | None) -> bytes | None:
+    """The JSON in the value of `--merge`, or in the file that it names."""
     if text is None or not text.startswith(_FILE):
         return None if text is None else text.encode()
     return Path(files.EXISTING.convert(text.removeprefix(_FILE), option, context)).read_bytes()
@@ -20,7 +20,7 @@ def _written(context: click.Context, option: click.Parameter, text: str | None) 
 merge_option = click.option(
     "--merge",
     metavar="JSON|@FILE",
-    callback=_written,
+    callback=_read,
     help="The changes as a JSON merge patch (RFC 7396) instead, or a file that contains it.",
 )
 

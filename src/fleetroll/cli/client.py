@@ -25,7 +25,7 @@ _ABOUT_TLS = {
     "WRONG_VERSION_NUMBER": "It does not speak TLS: begin the address with http://, or give that of its TLS proxy.",
     "certificate is not valid for": "Use a name that is in its certificate; `serve --est-name` adds names.",
 }
-_UNKNOWN_AUTHORITY = "CERTIFICATE_VERIFY_FAILED"  # what OpenSSL says of a wrong name as well, before it says more
+_UNKNOWN_AUTHORITY = "CERTIFICATE_VERIFY_FAILED"  # looked for last: OpenSSL says this of a wrong name too
 ABOUT_LOSS = "See the server's log, and try again."
 _ABOUT_AUTHORITY = "Name the authority of its certificate, a PEM file, in SSL_CERT_FILE."
 _ABOUT_PROXY = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names something that is not an http:// or https:// proxy."

@@ -51,7 +51,7 @@ class _State(Struct):
     """What a state file says: the cursor of the next page."""
 
     source: str
-    cursor: Cursor = field(name="place")
+    cursor: Cursor = field(name="place")  # the name that files of broken-off imports have
 
 
 class Source(Protocol):

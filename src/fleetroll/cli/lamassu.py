@@ -250,15 +250,14 @@ def _finish(client: "Client", device: dict[str, Any], result: importing.Result, 
 def _steps(client: "Client", device: dict[str, Any]) -> Iterator[_Step]:
     """The requests that give a device of ours the slot of the source's, and decommission it where it is there."""
     slot, ended = _within_bounds(device.get("identity")), device.get("status") == _ENDED
+    if not slot and not ended:
+        return
     path = f"{_DEVICES}/{quote(device['id'], safe='')}"
-    present = client.attempt("GET", path).json() if slot or ended else {"status": _ENDED}
+    present = client.attempt("GET", path).json()
     if present["status"] == _ENDED:
         return
-    if (
-        slot
-        and _lasting_state(slot) != _lasting_state(present.get("identity"))
-        and not _enrolled(client, present.get("identity"))
-    ):
+    here = present.get("identity")
+    if slot and _lasting_state(slot) != _lasting_state(here) and not _enrolled(client, here):
         yield _Step("PUT", f"{path}/idslot", slot)
     if ended:
         yield _Step("DELETE", f"{path}/decommission")

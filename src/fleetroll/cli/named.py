@@ -18,7 +18,7 @@ _SERVERS_OWN = frozenset({"id", "template_id", "created_at", "updated_at", "revi
 
 
 class Words(Struct, frozen=True):
-    """A noun in sentences: with its article, its plural, and what is to be known of deleting one."""
+    """A noun in sentences: with its article, and its plural. `deleted` ends the sentence that offers to delete one."""
 
     one: str
     many: str

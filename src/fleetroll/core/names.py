@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from fleetroll.core import limits
 from fleetroll.core.faults import invalid
+from fleetroll.core.model import DEFAULT_COHORT
 
 _WORDS = re.compile(r"[a-z0-9_]+")
 _SLUG = re.compile(r"[-a-zA-Z0-9_]+")
@@ -148,6 +149,11 @@ def slug(value: str, field: str = "slug") -> str:
             "invalid_slug", f"{field} must be 1 to {limits.MAX_SLUG} letters, digits, hyphens or underscores.", field
         )
     return value
+
+
+def cohort(value: str | None) -> str | None:
+    """A device's cohort as it is stored: None for the default one, whether it is named or left out."""
+    return None if value in {None, DEFAULT_COHORT} else slug(value, "cohort")
 
 
 def slugify(name: str) -> str:

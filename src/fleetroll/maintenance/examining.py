@@ -56,7 +56,11 @@ class Report(Struct, frozen=True):
 
 
 def examine(engine: Engine, data: Path, preset: str | None, database: str | None) -> Report:
-    """Check everything there is to check, writing nothing. `database` is where the registry is, if not in `data`."""
+    """Check everything there is to check, writing nothing.
+
+    `preset` is a server key that the operator gives to each start. `database` is where the registry is, if not in
+    `data`.
+    """
     if (problem := _absence(data, database)) is not None:
         advice = "Name the server's data directory with --data; the first `fleetroll serve` makes one."
         absent = Finding("directory", State.FAIL, problem, advice)
@@ -67,7 +71,10 @@ def examine(engine: Engine, data: Path, preset: str | None, database: str | None
 
 
 def _absence(data: Path, database: str | None) -> str | None:
-    """Why there is no data directory. One that is somebody else's must not be given the permissions of ours."""
+    """Why there is no data directory, or None.
+
+    What is not ours is examined no further: the advice to change its permissions would do harm.
+    """
     if not data.is_dir():
         return f"{data} does not exist"
     if database is None and not has_traces(data):

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from fleetroll.pki.extensions import extension
+
 _HASHES = ("sha1", "sha256", "sha384", "sha512")
 _LEAST_IDENTIFIER = 16  # bytes; for a shorter one somebody could find another key
 _SERIAL_BITS = 159  # a positive number in 20 bytes (RFC 5280, 4.1.2.2)
@@ -55,10 +57,8 @@ def _signing_key() -> ec.EllipticCurvePrivateKey:
 
 def key_identifier(certificate: x509.Certificate) -> bytes:
     """The certificate's own subject key identifier; empty if it has none."""
-    try:
-        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    except x509.ExtensionNotFound:
-        return b""
+    identifier = extension(certificate, x509.SubjectKeyIdentifier)
+    return b"" if identifier is None else identifier.digest
 
 
 def key_identifier_matches(certificate: x509.Certificate) -> bool:

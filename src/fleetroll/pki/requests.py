@@ -14,6 +14,7 @@ from fleetroll.core import limits
 from fleetroll.core.certificates import KeyKind
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.pki import keys, names
+from fleetroll.pki.extensions import extension
 from fleetroll.pki.keys import PrivateKey
 from fleetroll.pki.port import Request
 
@@ -71,10 +72,7 @@ def load(der: bytes) -> x509.CertificateSigningRequest:
 
 def alternative_names(holder: x509.CertificateSigningRequest | x509.Certificate) -> x509.SubjectAlternativeName | None:
     """The subject alternative names (RFC 5280, 4.2.1.6) of a request or a certificate; None if it has none."""
-    try:
-        return holder.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return None
+    return extension(holder, x509.SubjectAlternativeName)
 
 
 def _check_signature(request: x509.CertificateSigningRequest) -> None:

@@ -24,9 +24,10 @@ from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import Instant
 from fleetroll.core.times import SECOND, from_datetime, to_datetime
 from fleetroll.pki import anchors, keys, names, requests
+from fleetroll.pki.extensions import extension
 from fleetroll.pki.port import CertificateAndKey, Description, Issued, Request, Signer, Terms
 
-_SERIAL_BYTES = 16
+_HIGHEST_BIT = 126  # of a serial number: always set, so that it is positive and never shorter than 16 bytes
 _Builder = x509.CertificateBuilder
 
 
@@ -45,7 +46,7 @@ class X509:
         )
         identifier = x509.SubjectKeyIdentifier.from_public_key(own.public_key())
         builder = (
-            self._new(subject, terms)
+            _new(subject, terms)
             .issuer_name(subject)
             .public_key(own.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -95,7 +96,7 @@ class X509:
         csr = requests.load(request.der)
         with requests.quietly():
             purpose = ExtendedKeyUsageOID.CLIENT_AUTH
-            builder = self._leaf(signer, csr.subject, csr.public_key(), terms, purpose)
+            builder = _leaf(signer, csr.subject, csr.public_key(), terms, purpose)
         if terms.with_names and (alternatives := requests.alternative_names(csr)) is not None:
             builder = builder.add_extension(alternatives, critical=False)
         return self._signed(signer, builder)
@@ -103,7 +104,7 @@ class X509:
     def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms, password: str) -> CertificateAndKey:
         key = keys.make(KeyKind())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][: limits.MAX_AUTHORITY_NAME])])
-        builder = self._leaf(signer, subject, key.public_key(), terms, ExtendedKeyUsageOID.SERVER_AUTH)
+        builder = _leaf(signer, subject, key.public_key(), terms, ExtendedKeyUsageOID.SERVER_AUTH)
         builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
         return CertificateAndKey(self._signed(signer, builder).der, keys.encrypted(key, password))
 
@@ -156,33 +157,6 @@ class X509:
             der = requests.make(keys.load(key), csr.subject, requests.alternative_names(csr))
         return requests.read(der)
 
-    def _leaf(
-        self, signer: Signer, subject: x509.Name, key: PublicKey, terms: Terms, purpose: x509.ObjectIdentifier
-    ) -> _Builder:
-        """A certificate that certifies nobody else, with the extensions that RFC 5280 asks for."""
-        authority = _load(signer.certificate)
-        return (
-            self._new(subject, _within_authority(terms, authority))
-            .issuer_name(authority.subject)
-            .public_key(key)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(_issuer_key(signer.certificate), critical=False)
-        )
-
-    def _new(self, subject: x509.Name, terms: Terms) -> _Builder:
-        # 127 bits, the highest always set: a positive number, and always of the same length.
-        number = int.from_bytes(secrets.token_bytes(_SERIAL_BYTES)) & (1 << 127) - 1 | 1 << 126
-        return (
-            _Builder()
-            .subject_name(subject)
-            .serial_number(number)
-            .not_valid_before(_datetime(terms.not_before))
-            .not_valid_after(_datetime(terms.not_after))
-        )
-
     def _signed(self, signer: Signer, builder: _Builder) -> Issued:
         key = self._sealer.open(signer.sealed_key, signer.context)
         certificate = builder.sign(key, requests.hash_for(key))
@@ -192,6 +166,32 @@ class X509:
             from_datetime(certificate.not_valid_before_utc),
             from_datetime(certificate.not_valid_after_utc),
         )
+
+
+def _leaf(signer: Signer, subject: x509.Name, key: PublicKey, terms: Terms, purpose: x509.ObjectIdentifier) -> _Builder:
+    """A certificate that certifies nobody else, with the extensions that RFC 5280 asks for."""
+    authority = _load(signer.certificate)
+    return (
+        _new(subject, _within_authority(terms, authority))
+        .issuer_name(authority.subject)
+        .public_key(key)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(_issuer_key(signer.certificate), critical=False)
+    )
+
+
+def _new(subject: x509.Name, terms: Terms) -> _Builder:
+    number = secrets.randbits(_HIGHEST_BIT) | 1 << _HIGHEST_BIT
+    return (
+        _Builder()
+        .subject_name(subject)
+        .serial_number(number)
+        .not_valid_before(_datetime(terms.not_before))
+        .not_valid_after(_datetime(terms.not_after))
+    )
 
 
 def _too_many_keys() -> Fault:
@@ -225,18 +225,13 @@ def _no_certificate() -> Fault:
 
 
 def _issuer_key_of(certificate: x509.Certificate) -> str:
-    try:
-        identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    except x509.ExtensionNotFound:
-        return ""
-    return identifier.hex() if identifier else ""
+    issuer = extension(certificate, x509.AuthorityKeyIdentifier)
+    return issuer.key_identifier.hex() if issuer and issuer.key_identifier else ""
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
+    constraints = extension(certificate, x509.BasicConstraints)
+    return constraints is not None and constraints.ca
 
 
 @lru_cache(256)

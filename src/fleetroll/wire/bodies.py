@@ -81,7 +81,7 @@ def _unsupported(message: str, field: str = "Content-Type") -> Fault:
 
 
 def require_none(body: bytes) -> None:
-    """Some clients always send an object. Raises Fault invalid `unexpected_body` for anything that means something."""
+    """Accept nothing but the empty object that some clients always send. Raises Fault invalid `unexpected_body`."""
     if body.strip() not in _NOTHING:
         raise invalid("unexpected_body", "This request takes no body; send none, or an empty object.")
 

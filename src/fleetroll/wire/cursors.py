@@ -26,7 +26,7 @@ class Cursors:
     def seal(self, position: Any, binding: str) -> str:
         """A cursor for `position`, any JSON value, that `open` takes only with the same `binding`."""
         payload = msgspec.json.encode((self._clock() // SECOND, position))
-        return _written(self._sign(payload, binding) + payload)
+        return _in_base64(self._sign(payload, binding) + payload)
 
     def open(self, token: str, binding: str) -> Any:
         """The position. Raises Fault invalid `invalid_cursor`, or `cursor_expired` after a day."""
@@ -37,7 +37,7 @@ class Cursors:
         except ValueError:
             raise _refused() from None
         # The same bytes have more than one spelling in base64, and only one of them was given out.
-        if not hmac.compare_digest(_written(raw), token):
+        if not hmac.compare_digest(_in_base64(raw), token):
             raise _refused()
         signature, payload = raw[:_SIGNATURE], raw[_SIGNATURE:]
         if not hmac.compare_digest(signature, self._sign(payload, binding)):
@@ -54,7 +54,7 @@ class Cursors:
         return hashlib.blake2b(signed, key=self._key, digest_size=_SIGNATURE).digest()
 
 
-def _written(raw: bytes) -> str:
+def _in_base64(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 

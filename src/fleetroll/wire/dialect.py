@@ -42,9 +42,9 @@ class Reply(Struct, frozen=True):
 
 
 class LongList(Struct, frozen=True):
-    """A list of perhaps thousands: its records, each shown by `shape`, within what `around` makes of them all.
+    """A list of perhaps thousands of records: `shape` makes what one is shown as, `around` the body with all of them.
 
-    They are encoded one by one, and others get their turn in between.
+    They are encoded one by one, and other requests get their turn in between.
     """
 
     records: Sequence[Any]
@@ -62,7 +62,7 @@ class CredentialLocation(enum.Enum):
     BASIC = "basic"  # `:key`, `key:`, `email:key`, and `client_id:client_secret`
     QUERY = "query"
     CLIENT = "client"  # an OAuth2 client's id and secret, as parameters
-    PATH = "path"  # not a secret: it names whom the caller wants to convince
+    PATH = "path"  # not a secret: it names what decides about the caller
 
 
 class CredentialForm(Struct, frozen=True):

@@ -34,7 +34,10 @@ class EncodedCache(Generic[R]):
         self._known: BoundedCache[int, tuple[R, Raw | None]] = BoundedCache(most_bytes)
 
     def all(self, records: Sequence[R]) -> list[Any]:
-        """Their shapes; or JSON, made once, if the first of them is the same object as last time."""
+        """Their shapes; or their JSON, each encoded once, if the first of them is the same object as last time.
+
+        So a list that is asked for only once is neither encoded here nor kept.
+        """
         if records and self._is_known(records[0]):
             return [self._written(record) for record in records]
         return [self._shape(record) for record in records]

@@ -43,6 +43,7 @@ def body_media_type(row: Row, headers: Mapping[bytes, bytes]) -> str:
 
 
 def preconditions(headers: Mapping[bytes, bytes]) -> Guard:
+    """What If-Match and If-None-Match ask for. Raises Fault invalid for what is no list of entity tags."""
     match, none_match = headers.get(b"if-match"), headers.get(b"if-none-match")
     if match is None and none_match is None:
         return UNGUARDED

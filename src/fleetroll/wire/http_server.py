@@ -116,7 +116,7 @@ class HttpServer:
         return [await loop.create_server(connect, **binding, backlog=BACKLOG) for binding in bindings]
 
     def show(self, tls: ssl.SSLContext) -> None:
-        """Meet those who connect from now on with this context."""
+        """Use this context for clients that connect from now on."""
         for listener in self._listeners:
             if isinstance(listener, TlsListener):
                 listener.tls = tls

@@ -12,7 +12,6 @@ from fleetroll.core.faults import Fault, Kind
 from fleetroll.wire.bodies import FORM
 from fleetroll.wire.dialect import CredentialForm, CredentialLocation, Dialect, Parameter, Route, Stream
 
-_REF = "#/components/{kind}/{name}"
 _REQUEST_ID = "0" * 32
 _CSV = "text/csv"
 _PRECONDITIONS = ("If-Match", "If-None-Match")
@@ -59,6 +58,10 @@ def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
     }
 
 
+def _ref(kind: str, name: str) -> str:
+    return f"#/components/{kind}/{name}"
+
+
 def _schemes(dialect: Dialect, route: Route) -> list[dict[str, Any]]:
     """The ways to show who is asking, any of which will do."""
     known = [_scheme(form) for form in dialect.credentials]
@@ -81,10 +84,10 @@ def _scheme(form: CredentialForm) -> dict[str, Any]:
 def _schemas(dialect: Dialect, components: dict[str, Any]) -> dict[int, Any]:
     """The schema of each shape of a dialect, by the shape's identity. Vendors share names; each has a prefix."""
     shapes = {id(shape): shape for route in dialect.routes for shape in _shapes(route)}
-    failure = _failure(dialect)
+    failure = _example_failure(dialect)
     if isinstance(failure, msgspec.Struct):
         shapes[id(type(failure))] = type(failure)
-    template = _REF.format(kind="schemas", name=f"{dialect.name}.{{name}}")
+    template = _ref("schemas", f"{dialect.name}.{{name}}")
     found, named = msgspec.json.schema_components(shapes.values(), ref_template=template)
     components.update({f"{dialect.name}.{name}": schema for name, schema in named.items()})
     return dict(zip(shapes, found, strict=True))
@@ -96,7 +99,7 @@ def _shapes(route: Route) -> list[Any]:
 
 
 def _operation(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
-    refusal = _REF.format(kind="responses", name=dialect.name)
+    refusal = _ref("responses", dialect.name)
     described: dict[str, Any] = {
         "operationId": _operation_id(dialect, route),
         "summary": route.about,
@@ -131,11 +134,11 @@ def _query_parameter(parameter: Parameter) -> dict[str, Any]:
         "in": "query",
         "required": parameter.required,
         "description": parameter.about,
-        "schema": _type(parameter),
+        "schema": _parameter_schema(parameter),
     }
 
 
-def _type(parameter: Parameter) -> dict[str, Any]:
+def _parameter_schema(parameter: Parameter) -> dict[str, Any]:
     if parameter.type == "array":
         return {"type": "array", "items": {"type": "string"}}
     found: dict[str, Any] = {"type": parameter.type}
@@ -146,8 +149,8 @@ def _type(parameter: Parameter) -> dict[str, Any]:
     return found
 
 
-def _value(parameter: Parameter) -> dict[str, Any]:
-    return {**_type(parameter), "description": parameter.about}
+def _form_member(parameter: Parameter) -> dict[str, Any]:
+    return {**_parameter_schema(parameter), "description": parameter.about}
 
 
 def _header_parameters(dialect: Dialect, route: Route) -> list[dict[str, Any]]:
@@ -165,17 +168,18 @@ def _header_parameters(dialect: Dialect, route: Route) -> list[dict[str, Any]]:
 
 def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
     if route.form:
-        fields = {parameter.name: _value(parameter) for parameter in route.query}
+        fields = {parameter.name: _form_member(parameter) for parameter in route.query}
         return {FORM: {"schema": {"type": "object", "properties": fields}}}
     shape = route.lines.shape if route.lines else route.body
     if shape is None:
         return {}
     media_types = route.media_types or dialect.media_types or ("application/json",)
     schema = {"type": "string", "format": "binary"} if shape is bytes else schemas[id(shape)]
-    return {media_type: _content(media_type, schema | _needed(route)) for media_type in media_types if media_type}
+    needed = schema | _required_members(route)
+    return {media_type: _content(media_type, needed) for media_type in media_types if media_type}
 
 
-def _needed(route: Route) -> dict[str, Any]:
+def _required_members(route: Route) -> dict[str, Any]:
     """What a route asks beyond the shape of its body, where null is as good as nothing."""
     if not route.needs:
         return {}
@@ -189,7 +193,7 @@ def _content(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _refusal(dialect: Dialect, schemas: dict[int, Any]) -> dict[str, Any]:
     """How a dialect words a refusal. Those that have no shape for it are known by the example alone."""
-    example = _failure(dialect)
+    example = _example_failure(dialect)
     schema = schemas.get(id(type(example)))
     content = {"example": example} if schema is None else {"schema": schema, "example": example}
     challenge = ["WWW-Authenticate"] if dialect.envelope.challenge else []
@@ -200,7 +204,7 @@ def _refusal(dialect: Dialect, schemas: dict[int, Any]) -> dict[str, Any]:
     }
 
 
-def _failure(dialect: Dialect) -> Any:
+def _example_failure(dialect: Dialect) -> Any:
     """The body of a failure that every dialect has."""
     fault = Fault(Kind.RATE_LIMITED, "rate_limited", "Too many requests.", retry_after=1)
     envelope = dialect.envelope
@@ -210,7 +214,7 @@ def _failure(dialect: Dialect) -> Any:
 def _responses(route: Route, schemas: dict[int, Any], refusal: str) -> dict[str, Any]:
     if route.refused:
         return {"default": {"$ref": refusal}}
-    success = _success(route, schemas) | {"headers": _headers(*_told(route))}
+    success = _success(route, schemas) | {"headers": _headers(*_success_headers(route))}
     done = {str(status): success for status in (route.status, route.created) if status is not None}
     if route.guarded and route.method == "GET":
         unchanged = "Not modified: the caller has the current version."
@@ -218,7 +222,7 @@ def _responses(route: Route, schemas: dict[int, Any], refusal: str) -> dict[str,
     return {**done, "default": {"$ref": refusal}}
 
 
-def _told(route: Route) -> list[str]:
+def _success_headers(route: Route) -> list[str]:
     """The header fields of a success, but for those that say how its body is sent."""
     return [
         *route.reply_headers,
@@ -228,7 +232,7 @@ def _told(route: Route) -> list[str]:
 
 
 def _headers(*names: str) -> dict[str, Any]:
-    return {name: {"$ref": _REF.format(kind="headers", name=name)} for name in ("X-Request-Id", *names)}
+    return {name: {"$ref": _ref("headers", name)} for name in ("X-Request-Id", *names)}
 
 
 def _success(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
@@ -239,10 +243,10 @@ def _success(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
     if route.reply is bytes:
         return {"description": "Done.", "content": {media_type: {} for media_type in route.produces}}
     schema = schemas[id(route.reply)]
-    return {"description": "Done.", "content": {name: _content(name, schema) for name in _written(route)}}
+    return {"description": "Done.", "content": {name: _content(name, schema) for name in _success_media_types(route)}}
 
 
-def _written(route: Route) -> tuple[str, ...]:
+def _success_media_types(route: Route) -> tuple[str, ...]:
     if route.stream is Stream.ROWS:
         return ("application/x-ndjson", _CSV) if route.cells is not None else ("application/x-ndjson",)
     return ("text/event-stream",) if route.stream is Stream.EVENTS else ("application/json",)

@@ -22,7 +22,7 @@ from fleetroll.core.faults import Fault, Kind
 _SWEEP_ABOVE = 10_000
 _ROUNDING = 1e-9
 _TICKS = 64  # per second; a window ends at one
-_REQUESTS = 1 << 20  # by which a tick is divided to count requests: more than any window has
+_REQUESTS = 1 << 20  # parts of a tick, each of which counts a request: more than any window has
 
 
 class Rate(Struct, frozen=True):
@@ -99,8 +99,8 @@ class SharedLimitState:
         name, offsets = _offsets(scope, principal)
         taken = [(_SLOT.unpack_from(self._memory, offset), offset) for offset in offsets]
         own = [offset for (known, _), offset in taken if known == name]
-        _, first = min((whole_at, offset) for (_, whole_at), offset in taken)
-        _SLOT.pack_into(self._memory, own[0] if own else first, name, at)
+        _, soonest = min((ends_at, offset) for (_, ends_at), offset in taken)
+        _SLOT.pack_into(self._memory, own[0] if own else soonest, name, at)
 
     def __enter__(self) -> LimitState:
         fcntl.lockf(self._file, fcntl.LOCK_EX)
@@ -121,8 +121,19 @@ def _offsets(scope: str, principal: str | int) -> tuple[int, list[int]]:
     return digest, [(digest + step) % _SLOTS * _SLOT.size for step in range(_PROBES)]
 
 
-class Limiter:
-    """One rate, held by each principal for itself. `clock` counts seconds and never goes back."""
+class Limiter(Protocol):
+    """A limit on the requests of each principal for itself. `clock` counts seconds and never goes back."""
+
+    clock: Callable[[], float]
+    scope: str
+    state: LimitState
+
+    def charge(self, principal: str | int, now: float) -> tuple[float, float]:
+        """What to keep of this principal after one more request, and the seconds that it must wait, if above 0."""
+
+
+class SteadyLimiter:
+    """A limiter by a steady rate with a burst: the generic cell rate algorithm."""
 
     __slots__ = ("clock", "interval", "scope", "state", "tolerance")
 
@@ -134,26 +145,27 @@ class Limiter:
         self.state: LimitState = state or LocalLimitState()
 
     def charge(self, principal: str | int, now: float) -> tuple[float, float]:
-        """What to keep of this principal after one more request, and the seconds that it must wait, if above 0."""
         whole_at = self.state.get(self.scope, principal)
         at = self.interval + (now if whole_at is None or whole_at < now else whole_at)
         return at, at - now - self.tolerance
 
 
-class Window(Limiter):
-    """So many requests in each window, which begins with the first of them, as vendors count them.
+class Window:
+    """A limiter by a number of requests in each window, which begins with the first of them, as vendors count them.
 
-    What is kept is the end of the window, in whole ticks, and in the fraction how many requests it has had.
+    One number is kept: its whole ticks are when the window ends, its fraction of a tick counts the requests so far.
     """
 
-    __slots__ = ("full", "seconds")
+    __slots__ = ("clock", "full", "scope", "seconds", "state")
 
     def __init__(
         self, requests: int, seconds: int, clock: Callable[[], float], scope: str, state: LimitState | None = None
     ) -> None:
-        super().__init__(Rate(requests / seconds, requests), clock, scope, state)
         self.seconds = seconds
         self.full = requests / _REQUESTS
+        self.clock = clock
+        self.scope = scope
+        self.state: LimitState = state or LocalLimitState()
 
     def charge(self, principal: str | int, now: float) -> tuple[float, float]:
         ticks = (self.state.get(self.scope, principal) or 0.0) * _TICKS
@@ -166,7 +178,7 @@ class Window(Limiter):
 
 def limiting(rate: Rate, clock: Callable[[], float], scope: str, state: LimitState) -> tuple[Limiter, ...]:
     """The limiter of a rate, or none where there is no limit."""
-    return (Limiter(rate, clock, scope, state),) if rate.per_second else ()
+    return (SteadyLimiter(rate, clock, scope, state),) if rate.per_second else ()
 
 
 Budget = tuple[Limiter, str | int]

@@ -19,6 +19,7 @@ _HOST_NAME = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d+)?
 class Request:
     """One request to one route. `path` holds the template's parameters, decoded; `body` the decoded shape.
 
+    `encoding` and `media_type` are those of the body; `rows` are set, in place of `body`, for routes with `lines`.
     `peer` and `accept` are set only for routes that ask for the `peer`.
     """
 

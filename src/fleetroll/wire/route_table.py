@@ -12,7 +12,7 @@ from fleetroll.wire import bodies
 from fleetroll.wire.credentials import Credentials
 from fleetroll.wire.dialect import Dialect, Route
 from fleetroll.wire.loose_names import LooseDecoder
-from fleetroll.wire.rate_limits import Limiter, LimitState, Rate, Window
+from fleetroll.wire.rate_limits import Limiter, LimitState, Rate, SteadyLimiter, Window
 from fleetroll.wire.settings import Settings
 
 
@@ -97,7 +97,7 @@ def _per_caller(dialect: Dialect, route: Route, settings: Settings, limit_state:
     if not settings.key_rate.per_second:
         return ()
     return tuple(
-        Limiter(
+        SteadyLimiter(
             Rate(one.requests / one.seconds, one.requests),
             time.monotonic,
             f"caller in {dialect.name} in {one.seconds} s",

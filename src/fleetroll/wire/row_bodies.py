@@ -131,22 +131,20 @@ class _Csv:
 
         One that is too long ends the import only if it `waits` for bytes to arrive: its end may have arrived already.
         """
-        found, start, begins = [], 0, self._searched
-        end = data.find(b"\n", begins)
-        while end >= 0:
-            self._is_open = _ends_open(data, begins, end, self._is_open)
-            begins = end + 1
+        found, start, position = [], 0, self._searched
+        while (end := data.find(b"\n", position)) >= 0:
+            self._is_open = _ends_open(data, position, end, self._is_open)
+            position = end + 1
             if not self._is_open:
                 found.append(data[start:end])
-                start = begins
-            end = data.find(b"\n", begins)
-        self.rest, self._searched = data[start:], begins - start
+                start = position
+        self.rest, self._searched = data[start:], position - start
         if last and self.rest:
             found.append(self.rest)
             self.rest = b""
         if waits and len(self.rest) > limits.MAX_IMPORT_LINE:
-            begins = self._line + sum(record.count(b"\n") + 1 for record in found) + 1
-            raise _spanning(_line_too_long(begins), begins, begins + self.rest.count(b"\n"))
+            line = self._line + sum(record.count(b"\n") + 1 for record in found) + 1
+            raise _spanning(_line_too_long(line), line, line + self.rest.count(b"\n"))
         return found
 
     def _header(self, record: bytes) -> list[str]:

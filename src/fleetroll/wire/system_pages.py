@@ -87,7 +87,10 @@ class SystemPages:
         return _Page(200, "text/html; charset=utf-8", (await self._descriptions())[1])
 
     async def _descriptions(self) -> tuple[bytes, bytes]:
-        """For programs and for people, made on first request: each takes as long as much of the start-up."""
+        """The OpenAPI document and the reference page.
+
+        They are made when first asked for, because each takes as long as a large part of the start-up.
+        """
         if self._described is None:
             self._described = await asyncio.to_thread(_describe, self._dialects)
         return self._described

@@ -117,7 +117,7 @@ def test_what_is_shown_as_csv_is_read_back_but_for_what_is_empty(shown: list[Dev
     )
     records = list(csv.DictReader(io.StringIO(text.getvalue(), newline="")))
     for device, record in zip(shown, records, strict=True):
-        shape = convert(fleet.uncells(record), shapes.NewDevice)
+        shape = convert(fleet.from_cells(record), shapes.NewDevice)
         change = mapping.change(shape)
         given_members = {name: value for name in WRITABLE if (value := getattr(change, name)) is not UNSET}
         # A device without a cohort is shown in the default one, so that much is not empty.

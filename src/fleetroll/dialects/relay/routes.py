@@ -95,12 +95,6 @@ _VISIT = Subject(
     "A token for the history over HTTP",
 )
 
-_WHOSE = {
-    "telemetry": ("device_id", "fields"),
-    "event": ("device_id",),
-    "log": ("device_id",),
-    "command": ("device_ids",),
-}
 _HISTORY = tuple(
     Route(
         "POST",
@@ -110,19 +104,26 @@ _HISTORY = tuple(
         encode,
         about,
         body=shapes.History,
-        needs=(*_WHOSE[noun], "start", "end"),
+        needs=(*needs, "start", "end"),
         reply=shapes.HistoryReply,
     )
-    for noun, decode, encode, about in (
+    for noun, needs, decode, encode, about in (
         (
             "telemetry",
+            ("device_id", "fields"),
             mapping.telemetry_history,
             mapping.telemetry_history_page,
             "Readings of a device, or aggregates of them",
         ),
-        ("event", mapping.event_history, mapping.reported_history, "Events of a device"),
-        ("log", mapping.log_history, mapping.reported_history, "Log lines of a device, or how many there were"),
-        ("command", mapping.command_history, mapping.commanded, "Commands that were sent to devices"),
+        ("event", ("device_id",), mapping.event_history, mapping.reported_history, "Events of a device"),
+        (
+            "log",
+            ("device_id",),
+            mapping.log_history,
+            mapping.reported_history,
+            "Log lines of a device, or how many there were",
+        ),
+        ("command", ("device_ids",), mapping.command_history, mapping.commanded, "Commands that were sent to devices"),
     )
 )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.ids import prefixed
+from fleetroll.dialects.telemetron.mapping import CUSTOMER
 from fleetroll.wire.dialect import STATUSES, Envelope
 
 _STATUSES = STATUSES | {Kind.STALE: 409}
@@ -25,21 +26,21 @@ _MESSAGES = {
 }
 
 
-def _existing(details: Mapping[str, Any]) -> dict[str, Any]:
-    return {"telemetronCustomerId": prefixed("cus_", details["owner"])}
+def _customer_to_update(details: Mapping[str, Any]) -> dict[str, Any]:
+    return {"telemetronCustomerId": prefixed(CUSTOMER, details["owner"])}
 
 
-def _present(details: Mapping[str, Any]) -> dict[str, Any]:
+def _devices_assigned(details: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "customerId": prefixed("cus_", details["owner"]),
+        "customerId": prefixed(CUSTOMER, details["owner"]),
         "deviceIdentifier": details["ident"],
         "currentDevices": details["devices"],
     }
 
 
 _FURTHER: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-    "owner_exists": _existing,
-    "not_assigned": _present,
+    "owner_exists": _customer_to_update,
+    "not_assigned": _devices_assigned,
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from fleetroll.core import ids, limits, model, names
 from fleetroll.core.datastreams import as_json
 from fleetroll.core.faults import invalid
+from fleetroll.core.templates import metric
 from fleetroll.core.times import MILLISECOND
 from fleetroll.dialects.blynk.mapping.parameters import device_number, offset_page, required
 from fleetroll.dialects.blynk.mapping.times import ms
@@ -18,8 +19,8 @@ _LATEST = 10**15 - 1
 
 
 def latest(stream: model.Datastream, reading: model.Reading | None) -> shapes.DataStreamValue:
-    label = stream.label or stream.alias or stream.pin
-    shape = shapes.DataStreamValue(stream.id, stream.pin, label, stream.alias or stream.pin)
+    alias = metric(stream)
+    shape = shapes.DataStreamValue(stream.id, stream.pin, stream.label or alias, alias)
     if reading is not None:
         shape.value, shape.updated_at = as_json(stream.kind, reading.value), ms(reading.at)
     return shape

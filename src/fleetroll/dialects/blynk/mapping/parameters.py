@@ -1,6 +1,5 @@
 """What requests of several nouns share: whom they mean, the page and its order, and one of several words."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ _HIGHEST_PAGE = 1 << 31
 
 
 def required(request: Request, field: str) -> str:
+    """The parameter of the query, which may be empty. Raises Fault invalid `parameter_required`."""
     text = request.query.get(field)
     if text is None:
         raise invalid("parameter_required", f"{field} is required.", field)
@@ -46,17 +46,14 @@ def device_number(request: Request) -> int:
 
 
 def offset_page(request: Request) -> OffsetPage:
-    page = request.query.get("page")
-    text = request.query.get("size")
-    size = limits.DEFAULT_PAGE if text is None else names.positive(text, "size", limits.MAX_PAGE)
-    if page is None:
-        return OffsetPage(size)
-    if not re.fullmatch(r"0|[1-9][0-9]{0,9}", page) or int(page) > _HIGHEST_PAGE:
-        raise invalid("out_of_range", f"page must be a whole number from 0 to {_HIGHEST_PAGE}.", "page")
-    return OffsetPage(size, int(page) * size)
+    number, size = request.query.get("page"), request.query.get("size")
+    page = 0 if number is None else names.whole(number, "page", 0, _HIGHEST_PAGE)
+    limit = limits.DEFAULT_PAGE if size is None else names.positive(size, "size", limits.MAX_PAGE)
+    return OffsetPage(limit, page * limit)
 
 
 def choice(choices: Mapping[str, Any], text: str, field: str) -> Any:
+    """What a word of the vendor's stands for. Raises Fault invalid `invalid_parameter`."""
     if text not in choices:
         raise invalid("invalid_parameter", f"{field} must be one of {', '.join(choices)}.", field)
     return choices[text]
@@ -71,6 +68,7 @@ def sort(request: Request, fields: Mapping[str, str]) -> Sort:
 
 
 def searched(request: Request) -> str:
+    """The text to search for, which must not be empty. Raises Fault invalid."""
     text = request.query.get("query")
     if not text:
         raise invalid("parameter_required", "query is required.", "query")

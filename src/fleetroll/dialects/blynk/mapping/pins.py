@@ -1,9 +1,9 @@
 """Pins: a letter and a number, which the vendor shows apart."""
 
 PIN_TYPES = {"VIRTUAL": "v", "DIGITAL": "d", "ANALOG": "a"}
-PIN_NAMES = {letter: name for name, letter in PIN_TYPES.items()}
+_NAMES = {letter: name for name, letter in PIN_TYPES.items()}
 
 
 def split(pin: str) -> tuple[int, str]:
     """A pin's number and type, as the vendor shows them."""
-    return int(pin[1:]), PIN_NAMES[pin[0]]
+    return int(pin[1:]), _NAMES[pin[0]]

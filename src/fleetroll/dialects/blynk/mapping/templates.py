@@ -1,10 +1,10 @@
 """Templates, with their datastreams, event codes and metafields."""
 
 from fleetroll.core import ids, model, names
-from fleetroll.core.templates import numbered
+from fleetroll.core.templates import metric, numbered
 from fleetroll.dialects.blynk.mapping.event_codes import EVENTS
 from fleetroll.dialects.blynk.mapping.parameters import choice, number, offset_page, organization_number
-from fleetroll.dialects.blynk.mapping.pins import PIN_NAMES, PIN_TYPES
+from fleetroll.dialects.blynk.mapping.pins import PIN_TYPES, split
 from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import templates as shapes
 from fleetroll.service import templates
@@ -51,22 +51,24 @@ def template(record: model.Template, request: Request) -> shapes.TemplateDetails
 
 
 def datastreams(record: model.Template, request: Request) -> list[shapes.Datastream]:
-    return [
-        shapes.Datastream(
-            int(part.pin[1:]),
-            _NAMES[part.kind],
-            PIN_NAMES[part.pin[0]],
-            part.label or part.alias or part.pin,
-            part.alias or part.pin,
-            part.unit,
-            part.min,
-            part.max,
-            part.default,
-            part.id,
-            part.pin[0] == "a",
-        )
-        for part in record.datastreams
-    ]
+    return [_datastream_shape(part) for part in record.datastreams]
+
+
+def _datastream_shape(part: model.Datastream) -> shapes.Datastream:
+    pin, pin_type = split(part.pin)
+    return shapes.Datastream(
+        pin,
+        _NAMES[part.kind],
+        pin_type,
+        part.label or metric(part),
+        metric(part),
+        part.unit,
+        part.min,
+        part.max,
+        part.default,
+        part.id,
+        pin_type == "ANALOG",
+    )
 
 
 def events(record: model.Template, request: Request) -> list[shapes.EventCode]:

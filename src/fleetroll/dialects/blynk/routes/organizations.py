@@ -5,7 +5,7 @@ from fleetroll.dialects.blynk.mapping.parameters import organization_number
 from fleetroll.dialects.blynk.routes.parameters import ORG, PLACE, QUERY, row
 from fleetroll.dialects.blynk.shapes import organizations as shapes
 from fleetroll.service import organizations
-from fleetroll.wire.dialect import Parameter, nothing
+from fleetroll.wire.dialect import Parameter, no_input, nothing
 
 ROUTES = (
     row(
@@ -43,7 +43,7 @@ ROUTES = (
         "GET",
         "/profile",
         organizations.by_number,
-        lambda _: None,
+        no_input,
         mapping.organization,
         "Read the caller's organization",
         reply=shapes.Organization,

@@ -27,5 +27,7 @@ def row(
     *query: Parameter,
     **more: Any,
 ) -> Route:
-    path, once = f"/api/v1/organization{path}", method == "POST" and operation.effect is not Effect.BATCHES
-    return Route(method, path, operation, decode, encode, about, query=query, idempotent=once, **more)
+    """A row of this API. A POST takes an Idempotency-Key, unless its operation is no single transaction."""
+    idempotent = method == "POST" and operation.effect is not Effect.BATCHES
+    path = f"/api/v1/organization{path}"
+    return Route(method, path, operation, decode, encode, about, query=query, idempotent=idempotent, **more)

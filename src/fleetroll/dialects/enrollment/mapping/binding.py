@@ -5,7 +5,7 @@ from typing import Any
 
 from fleetroll.core import documents, extras
 from fleetroll.core.faults import invalid
-from fleetroll.core.identity import Occasion
+from fleetroll.core.identity import INTERNAL, Occasion
 from fleetroll.core.model import Device
 from fleetroll.core.spelling import Spelling
 from fleetroll.core.times import to_datetime
@@ -46,6 +46,6 @@ def _device(record: Device, spelling: Spelling) -> shapes.Device:
 
 
 def _slot(identity: dict[str, Any], spelling: Spelling) -> dict[str, Any]:
-    shown = {name: value for name, value in identity.items() if name not in {"floor", "windows"}}
+    shown = {name: value for name, value in identity.items() if name not in INTERNAL}
     events = {at: note | {"description": spelling.within(note["description"])} for at, note in shown["events"].items()}
     return shown | {"status": spelling.of(shown["status"]), "events": events}

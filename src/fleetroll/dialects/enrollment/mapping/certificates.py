@@ -22,7 +22,8 @@ from fleetroll.wire.request import Request
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 _FILTER = re.compile(r"([a-z_.]+)\[([a-z_]+)\][:=]?(.*)", re.IGNORECASE)
-_SERIAL = ("serial_number", {"eq", "equal", "equals", "eq_ic", "equal_ignorecase"})
+_SERIAL = "serial_number"
+_EQUALS = frozenset({"eq", "equal", "equals", "eq_ic", "equal_ignorecase"})
 _REASONS = {
     Reason.UNSPECIFIED: "Unspecified",
     Reason.KEY_COMPROMISE: "KeyCompromise",
@@ -53,6 +54,7 @@ def _strength(kind: KeyKind) -> shapes.KeyStrength:
 
 
 def described(description: Description, der: bytes, issuer: shapes.Issuer, **members: Any) -> shapes.Certificate:
+    """A certificate as the vendor shows it. `members` are its `status`, and others that differ from the usual."""
     plain = {
         "metadata": {},
         "revocation_timestamp": _NEVER,
@@ -132,7 +134,7 @@ def list_certificates(request: Request) -> certificates.Listing:
     serial = None
     for text in request.query.all("filter"):
         found = _FILTER.fullmatch(text)
-        if found is None or found[1] != _SERIAL[0] or found[2].lower() not in _SERIAL[1]:
+        if found is None or found[1] != _SERIAL or found[2].lower() not in _EQUALS:
             raise invalid("unsupported_filter", "Certificates can be filtered by serial_number[eq] only.", "filter")
         serial = found[3]
     page = requested(request)

@@ -160,7 +160,7 @@ def _shown(settings: Settings) -> shapes.Settings:
 
 
 def _merged(sent: Any, in_force: Any) -> Any:
-    """`known` over `given`, setting by setting. Metadata is one of them, whatever is in it."""
+    """What is in force over what was sent, setting by setting. Metadata is one of them, whatever is in it."""
     if not isinstance(sent, dict) or not isinstance(in_force, dict):
         return in_force
     without_effect = {name: value for name, value in sent.items() if name not in in_force}

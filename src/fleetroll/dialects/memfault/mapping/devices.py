@@ -97,7 +97,7 @@ def new_device(request: Request) -> model.NewDevice:
         name=_nickname(body.nickname),
         hardware_version=hardware(body.hardware_version),
         owners=(names.owner_ref(body.owner_ref, "owner_ref"),) if body.owner_ref else (),
-        cohort=_cohort(body.cohort),
+        cohort=names.cohort(body.cohort),
         extras=extras.with_description(EMPTY, names.paragraph(body.description or "", "description")),
     )
 
@@ -107,10 +107,6 @@ def serial(text: str) -> str:
         message = "device_serial must be 1 to 128 letters, digits, hyphens or underscores."
         raise invalid("invalid_body", message, "device_serial")
     return text
-
-
-def _cohort(slug: str | None) -> str | None:
-    return None if slug in {None, model.DEFAULT_COHORT} else names.slug(slug, "cohort")
 
 
 def _nickname(text: str | None) -> str | None:
@@ -123,7 +119,7 @@ def change_device(request: Request) -> devices.Edit:
     if body.nickname is not UNSET:
         members["name"] = _nickname(body.nickname)
     if body.cohort is not UNSET and body.cohort is not None:
-        members["cohort"] = _cohort(body.cohort)
+        members["cohort"] = names.cohort(body.cohort)
     version = None if body.hardware_version is UNSET else body.hardware_version
     owner = None if body.owner_ref is UNSET else names.owner_ref(body.owner_ref, "owner_ref") if body.owner_ref else ""
     description = None if body.description is UNSET else names.paragraph(body.description or "", "description")

@@ -61,6 +61,7 @@ def numbered_by_creation(request: Request) -> None:
 
 
 def check_order(request: Request) -> None:
+    """Raises Fault invalid `invalid_sort` for an order other than by creation."""
     for key in request.query.all("sort"):
         if key.removeprefix("-") != "created_date":
             raise invalid("invalid_sort", "sort must be created_date, with - for descending.", "sort")
@@ -73,5 +74,6 @@ def picked(records: Iterable[T], request: Request, **read: Callable[[T], str | N
 
 
 def by_creation(records: list[T], request: Request, made: Callable[[T], int]) -> list[T]:
+    """The records in the order asked for, which `check_order` has accepted; `made` tells when one was."""
     keys = request.query.all("sort")
     return sorted(records, key=made, reverse=keys[0].startswith("-")) if keys else records

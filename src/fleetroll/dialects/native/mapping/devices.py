@@ -13,7 +13,7 @@ from fleetroll.core.faults import brief, invalid
 from fleetroll.core.fields import DEVICE_FIELDS, device_filter
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Filter, Page, Search, every, parse_sort
-from fleetroll.dialects.native.mapping.paging import limit
+from fleetroll.dialects.native.mapping.paging import limit, mark, resume
 from fleetroll.dialects.native.mapping.paths import path_of
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import devices as shapes
@@ -26,6 +26,7 @@ from fleetroll.wire.request import Request
 READ_ONLY = (frozenset(shapes.COLUMNS) - frozenset(model.NewDevice.__struct_fields__)) | {"dms"}
 """What nobody may change of an existing device; its DMS is from then on what enrolment says."""
 _CHANGEABLE = frozenset(model.CHANGEABLE)
+_DEPENDS_ON = ("filter", "sort", "q")  # a list, and so its cursors
 
 
 def device(record: model.Device) -> shapes.Device:
@@ -77,7 +78,7 @@ def stored(result: devices.Stored, request: Request) -> Reply:
 
 
 def page(result: devices.Devices, request: Request) -> shapes.DeviceList:
-    cursor = None if result.next is None else request.mark(result.next, _binding(request))
+    cursor = mark(result.next, request, *_DEPENDS_ON)
     total = UNSET if result.total is None else result.total
     return shapes.DeviceList(_shown.all(result.devices), cursor, total)
 
@@ -219,7 +220,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "schema": schema.parse_schema,
     "config": lambda value: documents.of(value, "config"),
     "template": _template_number,
-    "cohort": lambda value: None if value in {None, model.DEFAULT_COHORT} else names.slug(value, "cohort"),
+    "cohort": names.cohort,
     "dms": _line("dms", limits.MAX_NAME),
     "extras": extras.of,
 }
@@ -242,20 +243,12 @@ def one_device(request: Request) -> devices.Named:
 def listing(request: Request) -> devices.Listing:
     query = request.query
     sort = parse_sort(query.get("sort") or "", DEVICE_FIELDS)
-    return devices.Listing(filter_of(request), sort, Page(limit(request), _after(request)), query.flag("count"))
+    size, after = limit(request), resume(request, *_DEPENDS_ON)
+    page = Page(size, None if after is None else tuple(after))
+    return devices.Listing(filter_of(request), sort, page, query.flag("count"))
 
 
 def filter_of(request: Request) -> Filter | None:
     text = request.query.get("q")
     search = Search(names.line(text, "q")) if text else None
     return every(search, device_filter(request.query.get("filter") or ""))
-
-
-def _after(request: Request) -> Any:
-    token = request.query.get("cursor")
-    return None if token is None else tuple(request.resume(token, _binding(request)))
-
-
-def _binding(request: Request) -> str:
-    """What a list depends on: a cursor of one filter or order is no good for another."""
-    return repr(sorted(pair for pair in request.query.pairs if pair[0] in {"filter", "sort", "q"}))

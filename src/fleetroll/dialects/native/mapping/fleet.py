@@ -40,7 +40,7 @@ def _words(fault: Fault) -> str:
 
 
 def cells(shape: Device) -> list[str]:
-    """A device as a CSV record, which `uncells` reads back unchanged."""
+    """A device as a CSV record, which `from_cells` reads back unchanged."""
     return [_cell(name, value) for name, value in zip(COLUMNS, structs.astuple(shape), strict=True)]
 
 
@@ -95,18 +95,18 @@ def check_columns(columns: list[str]) -> None:
         raise invalid("invalid_csv", "Give the column metadata or columns like metadata.x, not both.", "metadata")
 
 
-def uncells(record: dict[str, str]) -> dict[str, Any]:
+def from_cells(record: dict[str, str]) -> dict[str, Any]:
     """A CSV record as the object it stands for. An empty cell says nothing; `metadata.x` is one text in metadata."""
     members: dict[str, Any] = {}
     for column, cell in record.items():
         if column.startswith(_MEMBER) and cell:
             members.setdefault("metadata_members", {})[column.removeprefix(_MEMBER)] = cell
         elif cell:
-            members[column] = _uncell(column, cell)
+            members[column] = _from_cell(column, cell)
     return members
 
 
-def _uncell(column: str, cell: str) -> Any:
+def _from_cell(column: str, cell: str) -> Any:
     if column in shapes.JSON_COLUMNS:
         return _json_cell(column, cell)
     if column in shapes.LIST_COLUMNS:
@@ -119,8 +119,8 @@ def _uncell(column: str, cell: str) -> Any:
 def _json_cell(column: str, cell: str) -> Any:
     if not cell.startswith("["):
         return documents.parse(cell, column)
-    documents.parse(f'{{"{column}":{cell}}}', column)  # names the column where it refuses, but takes more than a list
-    return checked_json(cell.encode())
+    documents.parse(f'{{"{column}":{cell}}}', column)  # its refusals name the column
+    return checked_json(cell.encode())  # refuses what follows the list, which the line above would take for members
 
 
 def import_devices(request: Request) -> imports.Import:

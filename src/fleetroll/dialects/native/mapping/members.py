@@ -10,6 +10,7 @@ from fleetroll.core.faults import invalid
 
 
 def choice(kinds: Any, value: str, field: str) -> Any:
+    """The member of an enum, or of some of its members, with this value. Raises Fault invalid `invalid_body`."""
     for kind in kinds:
         if kind.value == value:
             return kind
@@ -17,6 +18,7 @@ def choice(kinds: Any, value: str, field: str) -> Any:
 
 
 def texts(values: Iterable[tuple[str, Any]], longest: int) -> dict[str, Any]:
+    """The members that are given, the texts among them checked; values of other types are passed on as they are."""
     return {
         name: names.paragraph(value, name, longest) if isinstance(value, str) else value
         for name, value in values

@@ -14,7 +14,7 @@ from fleetroll.wire.request import Request
 
 
 def list_named(request: Request) -> named.Listing:
-    return named.Listing(limit(request), resume(request))
+    return named.Listing(limit(request), resume(request) or "")
 
 
 def one_named(request: Request) -> named.Named:

@@ -53,7 +53,7 @@ def children(result: Part[model.Organization, str], request: Request) -> shapes.
 
 
 def list_children(request: Request) -> organizations.Listing:
-    return organizations.Listing(limit(request), resume(request))
+    return organizations.Listing(limit(request), resume(request) or "")
 
 
 def new_organization(request: Request) -> organizations.Described:

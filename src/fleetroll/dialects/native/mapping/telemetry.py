@@ -5,10 +5,13 @@ from typing import Any
 from fleetroll.core import ids, limits, model, names, readings, times
 from fleetroll.core.faults import brief, invalid
 from fleetroll.core.query import Part
+from fleetroll.dialects.native.mapping.paging import mark, resume
 from fleetroll.dialects.native.mapping.times import at, instant
 from fleetroll.dialects.native.shapes import telemetry as shapes
 from fleetroll.service import devices, telemetry
 from fleetroll.wire.request import Request
+
+_DEPENDS_ON = ("metric", "from", "to", "order")  # a list of readings, and so its cursors
 
 
 def new_readings(request: Request) -> telemetry.Batch:
@@ -34,9 +37,9 @@ def read_telemetry(request: Request) -> devices.Named | telemetry.Wanted | telem
     if query.get("aggregate") is not None:
         raise invalid("interval_required", "aggregate needs an interval; give interval as well.", "interval")
     since, until = _time(request, "from"), _time(request, "to")
-    text, token = query.get("limit"), query.get("cursor")
+    text = query.get("limit")
     limit = limits.DEFAULT_RANGE if text is None else names.positive(text, "limit", limits.MAX_RANGE)
-    after = None if token is None else request.resume(token, _stretch(request))
+    after = resume(request, *_DEPENDS_ON)
     span = model.Span(since or 0, ids.MAX_ID if until is None else until)
     return telemetry.Wanted(ident, metric, span, limit, _descending(request), after)
 
@@ -71,10 +74,6 @@ def _descending(request: Request) -> bool:
     return order == "desc"
 
 
-def _stretch(request: Request) -> str:
-    return repr(sorted(pair for pair in request.query.pairs if pair[0] in {"metric", "from", "to", "order"}))
-
-
 def shown_telemetry(
     result: list[model.Reading] | Part[model.Reading, model.Instant] | telemetry.Buckets, request: Request
 ) -> shapes.Telemetry:
@@ -82,7 +81,7 @@ def shown_telemetry(
         return shapes.Telemetry(buckets=[_bucket(bucket, result.aggregates) for bucket in result.buckets])
     if isinstance(result, list):
         return shapes.Telemetry(list(map(_reading, result)))
-    cursor = None if result.next is None else request.mark(result.next, _stretch(request))
+    cursor = mark(result.next, request, *_DEPENDS_ON)
     return shapes.Telemetry(list(map(_reading, result.records)), next_cursor=cursor)
 
 

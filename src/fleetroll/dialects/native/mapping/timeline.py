@@ -2,7 +2,7 @@
 
 from fleetroll.core import ids, model
 from fleetroll.core.query import Part
-from fleetroll.dialects.native.mapping.paging import limit, mark
+from fleetroll.dialects.native.mapping.paging import limit, mark, resume
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import timeline as shapes
 from fleetroll.service import timeline
@@ -24,8 +24,7 @@ def event(record: model.Event, request: Request) -> shapes.Event:
 
 
 def history(request: Request) -> timeline.History:
-    token = request.query.get("cursor")
-    before = ids.MAX_ID if token is None else request.resume(token, "")
+    before = resume(request) or ids.MAX_ID
     return timeline.History(request.path["ident"], before, limit(request))
 
 

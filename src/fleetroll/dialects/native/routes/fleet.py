@@ -23,7 +23,9 @@ ROUTES = (
         reply=shapes.RowResult,
         query=(Parameter("mode", "upsert (default) or create", choices=("upsert", "create")), _DRY_RUN),
         media_types=_ROWS,
-        lines=Lines(shapes.ImportedDevice, mapping.import_row, mapping.bad_row, mapping.uncells, mapping.check_columns),
+        lines=Lines(
+            shapes.ImportedDevice, mapping.import_row, mapping.bad_row, mapping.from_cells, mapping.check_columns
+        ),
         stream=Stream.ROWS,
     ),
     Route(

@@ -61,10 +61,7 @@ class BulkDelete(Struct, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
+# What the cells of a column hold, where it is not plain text.
 JSON_COLUMNS = frozenset({"software", "metadata", "schema", "config", "extras"})
-
-
 LIST_COLUMNS = frozenset({"tags", "owners"})
-
-
 NUMBER_COLUMNS = frozenset({"template"})

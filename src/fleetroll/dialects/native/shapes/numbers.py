@@ -7,4 +7,5 @@ from msgspec import Meta
 Seconds = Annotated[int, Meta(ge=0, le=100 * 365 * 86_400)]
 
 
-Limit = Annotated[int, Meta(ge=0, le=2**53)]
+Whole = Annotated[int, Meta(ge=0, le=2**53)]
+"""A whole number that JSON readers with nothing but doubles keep exactly."""

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import UNSET, Struct, UnsetType
 
-from fleetroll.dialects.native.shapes.numbers import Limit
+from fleetroll.dialects.native.shapes.numbers import Whole
 
 
 class Address(Struct, forbid_unknown_fields=True):
@@ -45,7 +45,7 @@ class NewOrganization(Struct, forbid_unknown_fields=True):
 
     slug: str
     name: str | None = None
-    quotas: dict[str, Limit] = {}
+    quotas: dict[str, Whole] = {}
     description: str | None = None
     time_zone: str = "UTC"
     unit_system: str = "metric"
@@ -68,7 +68,7 @@ class OrganizationChange(Struct, forbid_unknown_fields=True):
 
     name: str | None = None
     disabled: bool | None = None
-    quotas: dict[str, Limit | None] | None = None
+    quotas: dict[str, Whole | None] | None = None
     description: str | UnsetType | None = UNSET
     time_zone: str | UnsetType = UNSET
     unit_system: str | UnsetType = UNSET

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.core.model import DatastreamKind, EventKind, MetafieldKind
-from fleetroll.dialects.native.shapes.numbers import Limit
+from fleetroll.dialects.native.shapes.numbers import Whole
 
 
 class Datastream(Struct, forbid_unknown_fields=True):
@@ -21,7 +21,7 @@ class Datastream(Struct, forbid_unknown_fields=True):
     min: float | None = None
     max: float | None = None
     default: str | float | None = None
-    id: Limit = 0
+    id: Whole = 0
 
 
 class EventCode(Struct, forbid_unknown_fields=True):
@@ -31,8 +31,8 @@ class EventCode(Struct, forbid_unknown_fields=True):
     name: str
     type: EventKind
     description: str | None = None
-    daily_limit: Limit | None = None
-    id: Limit = 0
+    daily_limit: Whole | None = None
+    id: Whole = 0
 
 
 class Metafield(Struct, forbid_unknown_fields=True):
@@ -46,9 +46,9 @@ class Metafield(Struct, forbid_unknown_fields=True):
     mandatory: bool = False
     in_provisioning: bool = False
     options: list[str] = []
-    templates: list[Limit] = []
+    templates: list[Whole] = []
     default: Any = None
-    id: Limit = 0
+    id: Whole = 0
 
 
 class Template(Struct):
