@@ -40,7 +40,7 @@ async def replace(call: Call, wanted: Written) -> Device:
     was, written = identity.slot_of(device), wanted.slot
     if written.status is Status.REVOKED:
         for slot in filter(None, (was, written)):
-            await certificates.withdraw_from(call, device, slot.active, Reason.UNSPECIFIED)
+            await certificates.revoke_in_slot(call, device, slot.active, Reason.UNSPECIFIED)
     if await certificates.is_revoked(call, device, written.active):
         written = structs.replace(written, status=Status.REVOKED)
     return await _fill(call, device, identity.rewrite(was, written, call.at))
