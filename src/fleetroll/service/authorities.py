@@ -115,7 +115,7 @@ def _shown(call: Call, authority: Authority) -> Shown:
 
 async def make(call: Call, new: New) -> Authority:
     """Store a new authority with its event. Raises Fault conflict `authority_exists`."""
-    name, pki = dms.name(new.name, "name"), call.services.pki
+    name, pki = names.path_segment(new.name, "name"), call.services.pki
     if new.certificate is None:
         terms = Terms(call.at - BACKDATED, call.at + new.lifetime)
         owner = f"{call.principal.org.slug} {call.org}"
