@@ -211,7 +211,7 @@ def rank(document: Any, path: tuple[str | int, ...]) -> tuple[int, float, str]:
     return (3, 0.0, value) if at is None else (2, at, value)
 
 
-_FEWEST, _MOST = 2.0**53, 2.0**64
+_FIRST_INEXACT, _LAST_INEXACT = 2.0**53, 2.0**64  # floats that several integers of documents may share
 
 
 def digits(number: int | float) -> str:
@@ -219,7 +219,7 @@ def digits(number: int | float) -> str:
 
     Negative ones are counted from -10^20 on, so that their digits are in order too.
     """
-    if not _FEWEST <= abs(float(number)) <= _MOST:
+    if not _FIRST_INEXACT <= abs(float(number)) <= _LAST_INEXACT:
         return ""
     spelled = int(Decimal(repr(number)))
     return f"{spelled if spelled >= 0 else spelled + 10**20:020d}"
@@ -259,7 +259,7 @@ def _holds(predicate: JsonPath, document: object) -> bool:
         return False
     if predicate.hidden and isinstance(document, dict):
         document = {name: value for name, value in document.items() if name not in predicate.hidden}
-    return jsonpath.holds(jsonpath.parsed(predicate.text), document) is True
+    return jsonpath.holds(jsonpath.parse_canonical(predicate.text), document) is True
 
 
 def _compares(comparison: Comparison, found: object) -> bool:
