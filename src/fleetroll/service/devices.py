@@ -471,13 +471,13 @@ async def _ensure(call: Call, given: Mapping[str, Any]) -> None:
     if cohort := given.get("cohort"):
         await cohorts.require(call, cohort)
     missing = []
-    for name, made in _DEPENDENCIES.items():
+    for name, dependency in _DEPENDENCIES.items():
         if value := given.get(name):
-            missing += [(made, one) for one in await made.missing(call, value)]
+            missing += [(dependency, one) for one in await dependency.missing(call, value)]
     if len(missing) > 1:  # one alone is counted before it is made
-        await quotas.require(call, Counter(made.nouns for made, _ in missing))
-    for made, one in missing:
-        await made.make(call, one)
+        await quotas.require(call, Counter(dependency.nouns for dependency, _ in missing))
+    for dependency, one in missing:
+        await dependency.make(call, one)
 
 
 async def remove(call: Call, device: Device) -> None:

@@ -43,7 +43,7 @@ class Keyring:
         self.epoch += 1
 
     def is_unchanged(self, presented: Presented | None, epoch: int) -> bool:
-        """Whether a caller identified in an `epoch` of the ring, ended by emptying it, is certainly still the same."""
+        """Whether a caller identified in `epoch` is certainly still the same; emptying the ring begins a new epoch."""
         may_change_alone = presented is not None and presented.issuer is Issuer.DEVICE
         return epoch == self.epoch and self._store.receives_news and not may_change_alone
 
