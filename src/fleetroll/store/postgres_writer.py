@@ -21,7 +21,7 @@ from fleetroll.store.statements import SQL
 T = TypeVar("T")
 
 CHANNEL = "fleetroll"
-_LONGEST_TURN = 0.01
+_LONGEST_TURN = 0.01  # seconds
 _MOST_ATTEMPTS = 10
 
 
