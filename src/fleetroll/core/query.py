@@ -197,8 +197,7 @@ def rank(document: Any, path: tuple[str | int, ...]) -> tuple[int, float, str]:
     """The sort key of what is at `path`: nothing and null, numbers, times, text, containers."""
     value = document
     for step in path:
-        is_present = isinstance(value, dict) and step in value if isinstance(step, str) else _has_element(value, step)
-        value = value[step] if is_present else None
+        value = _at(value, step)
     if value is None:
         return 0, 0.0, ""
     if isinstance(value, bool):
@@ -225,8 +224,11 @@ def digits(number: int | float) -> str:
     return f"{spelled if spelled >= 0 else spelled + 10**20:020d}"
 
 
-def _has_element(array: object, index: int) -> bool:
-    return isinstance(array, list) and (index < len(array) if index >= 0 else bool(array))
+def _at(value: Any, step: str | int) -> Any:
+    """The member of an object or the element of an array, of which -1 is the last; None where it is not there."""
+    if isinstance(step, str):
+        return value.get(step) if isinstance(value, dict) else None
+    return value[step] if isinstance(value, list) and -1 <= step < len(value) and value else None
 
 
 _EMPTY: tuple[object, ...] = ((), frozenset(), {})

@@ -258,4 +258,5 @@ async def trust_anchors(services: Services, after: int) -> tuple[list[bytes], in
 
 
 def _context(org: int, name: str) -> str:
+    """What the key of an authority is sealed for: copied to another record, it does not open."""
     return f"{org}:{name}"

@@ -85,7 +85,7 @@ async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
                 await asyncio.sleep(0)  # which lets it begin
             if stored:
                 yield stored
-            # Frees the batch before no sooner than now, while the thread is in SQLite and needs no interpreter.
+            # Held, so that the batch before is freed only now: the thread is in SQLite, and needs no interpreter.
             _held = batch
         if storing is not None:
             yield await storing

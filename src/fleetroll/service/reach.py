@@ -102,7 +102,7 @@ async def record(call: Call, records_of: Callable[[Records], Reachable[R]], noun
     return call.beside(org), found
 
 
-async def used(call: Call, noun: str, *, below: bool = False) -> dict[int, int]:
+async def used(call: Call, noun: str, *, below: bool) -> dict[int, int]:
     """How many of a noun the call's organization has, by its number; with `below`, also each one below it."""
     if below:
         return await call.records.usage.below(call.org, noun)
