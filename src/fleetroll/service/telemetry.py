@@ -120,14 +120,14 @@ async def read(
 ) -> list[Reading] | Part[Reading, Instant] | Buckets:
     """The last value of each metric; or the readings of one, or their aggregates."""
 
-    async def of(device: Device) -> list[Reading] | Part[Reading, Instant] | Buckets:
+    async def read_from(device: Device) -> list[Reading] | Part[Reading, Instant] | Buckets:
         if isinstance(wanted, Wanted):
             return await _history(call.records, device, wanted)
         if isinstance(wanted, Summary):
             return await _summary(call.records, device, wanted, call.at)
         return await call.records.telemetry.last(device.org, device.id)
 
-    return await reach.of_named(call, wanted.ident, of)
+    return await reach.of_named(call, wanted.ident, read_from)
 
 
 async def _history(records: Records, device: Device, wanted: Wanted) -> Part[Reading, Instant]:
