@@ -33,7 +33,7 @@ def ingest(app: App, *arrivals: Arrival, now: int | None = None) -> list[str | N
     at = app.services.clock() if now is None else now
 
     async def work(records: Records) -> list[str | None]:
-        faults = await telemetry.ingest(records, arrivals, at, "batch")
+        faults = await telemetry.ingest(records, arrivals, at)
         return [fault.code if fault else None for fault in faults]
 
     return app.runner.run(app.services.store.write(work, bulk=True))
@@ -44,7 +44,7 @@ def hear(app: App, *numbers: int, at: int) -> None:
 
     async def work(records: Records) -> None:
         found = await records.presence.reporters(1, numbers)
-        await presence.heard(records, 1, found.values(), at, "spoken")
+        await presence.heard(records, 1, found.values(), at)
 
     app.runner.run(app.services.store.write(work, bulk=True))
 
@@ -118,7 +118,7 @@ def test_a_connection_keeps_a_quiet_device_there(app: App) -> None:
     first, second = Link(1, number, "s:1"), Link(1, number, "s:2")
 
     def note(verb: Any, link: Link, at: int) -> None:
-        app.runner.run(app.services.store.write(lambda records: verb(records, link, at, "broker")))
+        app.runner.run(app.services.store.write(lambda records: verb(records, link, at)))
 
     note(presence.opened, first, now)
     note(presence.opened, second, now + SECOND)
@@ -138,7 +138,7 @@ def test_who_also_speaks_for_itself_is_there_when_its_connection_has_ended(app: 
 
     def note(verb: Any, at: int) -> None:
         link = Link(1, number, "s:1")
-        app.runner.run(app.services.store.write(lambda records: verb(records, link, at, "broker")))
+        app.runner.run(app.services.store.write(lambda records: verb(records, link, at)))
 
     began = app.services.clock()
     note(presence.opened, began)

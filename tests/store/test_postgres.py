@@ -115,7 +115,7 @@ async def test_a_device_that_is_heard_of_during_a_sweep_is_not_one_of_the_quiet(
         if sign == "speaks":
             await presence.spoke(records, was, late, "here")
         elif sign == "connects":
-            await presence.opened(records, Link(org, one.id, "link"), late, "here")
+            await presence.opened(records, Link(org, one.id, "link"), late)
         else:
             assert await records.devices.move(was, structs.replace(was, org=elsewhere, revision=was.revision + 1))
 

@@ -627,19 +627,19 @@ async def test_what_was_revoked_is_known_to_everybody_and_outlives_its_authority
 ) -> None:
     kept, forgotten = certificate(org, "0a", der=b"kept"), certificate(elsewhere, "0a", der=b"forgotten")
     await issued(store, kept, forgotten, certificate(org, "0b"))
-    withdrawn = store.scan.certificates.withdrawn
-    assert await withdrawn("0a") == []
+    revoked_anywhere = store.scan.certificates.revoked_anywhere
+    assert await revoked_anywhere("0a") == []
     for place in (org, elsewhere):
         await store.write(
             lambda records, place=place: records.certificates.revoke(place, "0a", NOW, Reason.CERTIFICATE_HOLD)
         )
-    assert sorted(await withdrawn("0a")) == [b"forgotten", b"kept"]
+    assert sorted(await revoked_anywhere("0a")) == [b"forgotten", b"kept"]
     await store.write(lambda records: records.certificates.forget(elsewhere, 1))
     await store.write(lambda records: records.certificates.restore(org, "0a"))
-    assert await withdrawn("0a") == [b"forgotten"]
+    assert await revoked_anywhere("0a") == [b"forgotten"]
     await store.write(lambda records: records.certificates.forget(org, 1))
     assert await store.scan.certificates.page(org, 0, 10) == []
-    assert (await withdrawn("0a"), await withdrawn("0b")) == ([b"forgotten"], [])
+    assert (await revoked_anywhere("0a"), await revoked_anywhere("0b")) == ([b"forgotten"], [])
 
 
 # --- timeline --------------------------------------------------------------------------------------------------------

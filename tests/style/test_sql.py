@@ -31,7 +31,7 @@ ENGINES = ("sqlite", "postgres")
 # Statements that look across tenants on purpose. The list may only get shorter.
 ACROSS_TENANTS = {
     "authority_everywhere": "whom the TLS listener knows",
-    "certificate_withdrawn": "what is revoked for all who trust its authority",
+    "certificate_revoked_anywhere": "what is revoked for all who trust its authority",
     "connection_page": "for comparing with what the broker says",
     "account_changes": "what the broker is to be told",
     "account_changes_settle": "what the broker was told",

@@ -688,7 +688,7 @@ class Certificates:
             if one.revoked_at is not None and one.reason is not None
         ][:limit]
 
-    async def withdrawn(self, serial: str) -> list[bytes]:
+    async def revoked_anywhere(self, serial: str) -> list[bytes]:
         known = [one for one in self._tables.certificates.values() if one.revoked_at is not None]
         return [one.der for one in (*known, *self._tables.revocations.values()) if one.serial == serial]
 

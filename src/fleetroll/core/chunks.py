@@ -107,9 +107,9 @@ def parts(body: bytes) -> list[bytes]:
     boundary = body.partition(b"\n")[0].strip()
     if not boundary.startswith(b"--"):
         return []
-    contents: list[bytes] = []
+    found: list[bytes] = []
     position = len(boundary)
-    while len(contents) <= limits.MAX_CHUNKS and not body.startswith(b"--", position):
+    while len(found) <= limits.MAX_CHUNKS and not body.startswith(b"--", position):
         blank = body.find(b"\r\n\r\n", position)
         head, begin = (body[position:blank], blank + 4) if blank >= 0 else (body[position:], len(body))
         length = _length(head)
@@ -117,10 +117,10 @@ def parts(body: bytes) -> list[bytes]:
         content = body[begin : end if end >= 0 else None] if length is None else body[begin : begin + length]
         if end < 0:
             last = content or body[position:].strip()
-            return [*contents, last] if last else contents
-        contents.append(content)
+            return [*found, last] if last else found
+        found.append(content)
         position = end + 2 + len(boundary)
-    return contents
+    return found
 
 
 def _length(head: bytes) -> int | None:

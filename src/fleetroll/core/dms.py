@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from fleetroll.core import limits
+from fleetroll.core import limits, names
 from fleetroll.core.certificates import KeyKind, check_generated
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, invalid
@@ -129,15 +129,6 @@ class Dms(Struct, frozen=True):
 SEPARATOR = "~"
 
 
-def name(value: str, field: str = "id") -> str:
-    """The identifier of a DMS or an authority: letters, digits and `._-`, so that it can stand in any path."""
-    longest, letters = limits.MAX_AUTHORITY_NAME, value.replace(".", "").replace("_", "").replace("-", "")
-    if len(value) > longest or not value.isascii() or not letters.isalnum():
-        message = f"{field} must be 1 to {longest} letters, digits, dots, hyphens or underscores."
-        raise invalid("invalid_name", message, field)
-    return value
-
-
 def label(path: str, dms: str) -> str:
     """How a DMS is named where the organization is not known: its organization's path, if any, and its name."""
     return f"{path}{SEPARATOR}{dms}" if path else dms
@@ -159,7 +150,7 @@ def parse_label(text: str) -> Label:
 def check(settings: Settings) -> None:
     """Raises Fault invalid for settings that contradict each other or go too far."""
     windows = settings.windows
-    name(settings.authority, "authority")
+    names.path_segment(settings.authority, "authority")
     if len(settings.authorities) > limits.MAX_AUTHORITIES_PER_DMS:
         raise _invalid(f"they must not name more than {limits.MAX_AUTHORITIES_PER_DMS} authorities")
     if settings.admission.levels is not None and not 1 <= settings.admission.levels <= limits.MAX_CHAIN:

@@ -50,7 +50,7 @@ _SEGMENT = re.compile(r'(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^."]+))(\.|\Z)', re.DOTA
 _PIECE = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.|\*|[^\\*]+", re.DOTALL)
 _ESCAPES = {'\\"': '"', "\\'": "'", "\\\\": "\\", "\\*": "*", "\\n": "\n", "\\t": "\t"}
 _INTEGER = re.compile(r"-?[0-9]+")
-_MAX_FIELD = (1 << 63) - 1
+_HIGHEST = (1 << 63) - 1  # of a field's own; a document may hold higher numbers
 # Also as people write numbers and JSON does not: with a plus, or without a digit before or after the point.
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?")
 # Of a regular expression's `=~`, or a sign apart from its number: taken as text, the rest would be searched for.
@@ -420,7 +420,7 @@ def _choice(field: Field, operator: Operator, literal: _Literal) -> str:
 def _integer(field: Field, operator: Operator, literal: _Literal) -> int:
     if not _INTEGER.fullmatch(literal.text):
         raise _refused(f"{field.name} takes a whole number, not {_quoted(literal.text)}", literal.start)
-    return _bounded(literal, _MAX_FIELD, "whole numbers have at most 64 bits, one for the sign")
+    return _bounded(literal, _HIGHEST, "whole numbers have at most 64 bits, one for the sign")
 
 
 def _bounded(literal: _Literal, most: int, hint: str) -> int:

@@ -30,7 +30,7 @@ MAX_OPEN_FILES = 2 * (MAX_CONNECTIONS + MAX_CONNECTIONS // 5) + MAX_HANDSHAKES +
 MAX_WORKERS = 64
 MAX_KEPT_DAYS = 36_500
 MAX_RATE = 1_000_000_000  # requests a second
-MAX_REMEMBERED = 10_000  # answers of one kind
+MAX_REMEMBERED = 10_000  # entries of one cache
 MAX_CHAIN = 8  # certificates, from a client's to that of a trusted authority
 MAX_REMEMBERED_LISTS = 100  # of revoked certificates, which can be long
 
@@ -119,8 +119,8 @@ EVENTS_PER_DAY = 100  # of one device, besides those of codes that have a limit 
 # What devices send by themselves, in chunks.
 MAX_CHUNKS = 1_000
 MAX_MESSAGE = 256 << 10
-MAX_EVENT = 8 << 10  # a decoder may take the square of it; firmware keeps events in buffers of some 1 KiB
-EVENTS_EFFORT = 16 * MAX_EVENT**2  # of one request, in squares of bytes: as many as it can have of 1 KiB
+MAX_EVENT = 8 << 10  # the time to decode one may grow with its square; firmware keeps events in buffers of some 1 KiB
+EVENTS_EFFORT = 16 * MAX_EVENT**2  # of one request, a sum of squares: that of as many events of 1 KiB as it can have
 MAX_KEPT_CHUNK = 8 << 10
 KEPT_CHUNKS = 16
 

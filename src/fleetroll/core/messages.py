@@ -16,6 +16,7 @@ _decode = msgspec.json.Decoder().decode
 _pack = msgspec.msgpack.Encoder().encode
 DEFAULT_ENVIRONMENT = "production"
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_FIRST_MAP = 0x80  # every MessagePack map begins with this byte or a higher one, and no text in UTF-8 does
 
 
 class Content(Struct, frozen=True, gc=False):
@@ -74,9 +75,6 @@ def _decoded(body: bytes) -> Any:
         return _decode(body)
     except (msgspec.MsgspecError, ValueError):
         raise invalid("invalid_report", "It is neither MessagePack nor JSON.") from None
-
-
-_FIRST_MAP = 0x80  # no text in UTF-8 begins with such a byte, and every MessagePack map does
 
 
 def _checked(value: Any) -> Any:

@@ -76,7 +76,7 @@ def value_of(field: Metafield, device: Device, metadata: Mapping[str, Any]) -> A
 def check(fields: tuple[Metafield, ...], metadata: Mapping[str, Any], before: Mapping[str, Any]) -> None:
     """Raises Fault invalid `invalid_metafield` where a member that a metafield defines has another kind of value.
 
-    A member that is as it was in `known` is not checked again: its field may have been redefined since.
+    A member that is as it was in `before` is not checked again: its field may have been redefined since.
     """
     for field in fields:
         value = metadata.get(field.name)
@@ -89,7 +89,7 @@ def check(fields: tuple[Metafield, ...], metadata: Mapping[str, Any], before: Ma
 def named_anew(
     fields: tuple[Metafield, ...], metadata: Mapping[str, Any], before: Mapping[str, Any]
 ) -> list[tuple[Metafield, int]]:
-    """The devices that `metadata` refers to by number and `known` did not. Whether they exist is not checked here."""
+    """The devices that `metadata` refers to by number and `before` did not. Whether they exist is not checked here."""
     references = [field for field in fields if field.kind is MetafieldKind.DEVICE_REFERENCE]
     values = [(field, metadata.get(field.name)) for field in references]
     return [(field, number) for field, number in values if number is not None and number != before.get(field.name)]

@@ -27,7 +27,7 @@ _JOINERS = str.maketrans("", "", "\u200d\u200c")
 _PLAIN_MARKS = frozenset(" '_-.,")
 _MULTILINE = str.maketrans("", "", "\n\r\t\u200d\u200c")
 LONGEST_SPELLING = 4 * limits.MAX_IDENT
-"""What may have to be composed: no character of an identifier or a name, folded or not, is made of more than four."""
+"""The longest spelling of any identifier or name: no character of one, folded or not, is made of more than four."""
 DOTS = frozenset({".", ".."})
 """Names that nothing in a path may have: every URL library removes them."""
 ROOT = "default"
@@ -140,6 +140,15 @@ def unique(values: Iterable[str], longest: int, field: str, read: Callable[[str]
         if len(results) > longest:
             raise invalid("too_many", f"{field} must have at most {longest} entries.", field)
     return tuple(results)
+
+
+def path_segment(value: str, field: str) -> str:
+    """The name of a DMS or an authority: letters, digits and `._-`, at least one of the first two; at most 64."""
+    longest, letters = limits.MAX_AUTHORITY_NAME, value.replace(".", "").replace("_", "").replace("-", "")
+    if len(value) > longest or not value.isascii() or not letters.isalnum():
+        message = f"{field} must be 1 to {longest} letters, digits, dots, hyphens or underscores."
+        raise invalid("invalid_name", message, field)
+    return value
 
 
 def slug(value: str, field: str = "slug") -> str:

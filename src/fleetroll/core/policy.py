@@ -107,6 +107,8 @@ VISITING = (Action.DEVICES_READ.value,)
 """The scopes of an access token that was given out over the broker, for histories over HTTP."""
 
 GRANTABLE = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
+"""The roles of API keys, the least powerful first."""
+
 _PLACED = set(MINIMUM_ROLE).union(UNSCOPED, *OWN_ACTIONS.values())
 if unplaced := set(Action) - _PLACED:
     raise AssertionError(f"actions without a role: {unplaced}")

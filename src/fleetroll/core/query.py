@@ -197,8 +197,7 @@ def rank(document: Any, path: tuple[str | int, ...]) -> tuple[int, float, str]:
     """The sort key of what is at `path`: nothing and null, numbers, times, text, containers."""
     value = document
     for step in path:
-        is_present = isinstance(value, dict) and step in value if isinstance(step, str) else _has_element(value, step)
-        value = value[step] if is_present else None
+        value = _at(value, step)
     if value is None:
         return 0, 0.0, ""
     if isinstance(value, bool):
@@ -211,7 +210,7 @@ def rank(document: Any, path: tuple[str | int, ...]) -> tuple[int, float, str]:
     return (3, 0.0, value) if at is None else (2, at, value)
 
 
-_FEWEST, _MOST = 2.0**53, 2.0**64
+_FIRST_INEXACT, _LAST_INEXACT = 2.0**53, 2.0**64  # floats that several integers of documents may share
 
 
 def digits(number: int | float) -> str:
@@ -219,14 +218,17 @@ def digits(number: int | float) -> str:
 
     Negative ones are counted from -10^20 on, so that their digits are in order too.
     """
-    if not _FEWEST <= abs(float(number)) <= _MOST:
+    if not _FIRST_INEXACT <= abs(float(number)) <= _LAST_INEXACT:
         return ""
     spelled = int(Decimal(repr(number)))
     return f"{spelled if spelled >= 0 else spelled + 10**20:020d}"
 
 
-def _has_element(array: object, index: int) -> bool:
-    return isinstance(array, list) and (index < len(array) if index >= 0 else bool(array))
+def _at(value: Any, step: str | int) -> Any:
+    """The member of an object or the element of an array, of which -1 is the last; None where it is not there."""
+    if isinstance(step, str):
+        return value.get(step) if isinstance(value, dict) else None
+    return value[step] if isinstance(value, list) and -1 <= step < len(value) and value else None
 
 
 _EMPTY: tuple[object, ...] = ((), frozenset(), {})
@@ -259,7 +261,7 @@ def _holds(predicate: JsonPath, document: object) -> bool:
         return False
     if predicate.hidden and isinstance(document, dict):
         document = {name: value for name, value in document.items() if name not in predicate.hidden}
-    return jsonpath.holds(jsonpath.parsed(predicate.text), document) is True
+    return jsonpath.holds(jsonpath.parse_canonical(predicate.text), document) is True
 
 
 def _compares(comparison: Comparison, found: object) -> bool:

@@ -16,13 +16,13 @@ from fleetroll.core.model import Bucket, Instant
 from fleetroll.core.schema import METRIC_TYPES, is_metric
 from fleetroll.core.times import DAY, HOUR, MILLISECOND, MINUTE, SECOND
 
-_IS: dict[str, Callable[[Any], bool]] = {
+_FITS: dict[str, Callable[[Any], bool]] = {
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
     "json": lambda value: isinstance(value, dict | list),
 }
-assert _IS.keys() == set(METRIC_TYPES)
+assert _FITS.keys() == set(METRIC_TYPES)
 
 AGGREGATES: Mapping[str, Callable[[Bucket], float | None]] = {
     "mean": lambda bucket: bucket.mean,
@@ -90,7 +90,7 @@ def check(types: Mapping[str, str], metric: str, value: Any) -> None:
     kind: str | None = types.get(metric) if types else _kind(metric, value)
     if kind is None:
         raise invalid("unknown_metric", f"The device's schema has no metric {brief(metric)}.", "metric")
-    if not _IS[kind](value):
+    if not _FITS[kind](value):
         raise invalid("wrong_type", f"A value of {brief(metric)} must be a {kind}.", "value")
     if kind == "number":
         _check_number(metric, value)
@@ -102,7 +102,7 @@ def _kind(metric: str, value: Any) -> str:
     if not is_metric(metric):
         message = f"{brief(metric)} is not a metric name: use 1 to 128 letters, digits, hyphens and underscores."
         raise invalid("invalid_metric", message, "metric")
-    for kind, fits in _IS.items():
+    for kind, fits in _FITS.items():
         if fits(value):
             return kind
     raise invalid("wrong_type", f"A value of {brief(metric)} must be one of {', '.join(METRIC_TYPES)}.", "value")

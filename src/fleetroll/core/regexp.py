@@ -69,7 +69,7 @@ class Matcher:
         self._masks: dict[str, int] = {}
         self._moves: dict[tuple[int, str], int] = {}
 
-    # Found when a text is first searched, as a pattern is also read to be checked: on the event loop, unlike a search.
+    # Computed at the first search: many patterns are made only to check them, and that on the event loop.
 
     @functools.cached_property
     def _start(self) -> int:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Issuer(enum.Enum):
-    """Who is named by a secret."""
+    """Whose a secret claims to be, which decides how it is checked."""
 
     __hash__ = object.__hash__  # as in policy
 

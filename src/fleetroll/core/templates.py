@@ -68,7 +68,7 @@ def metafield_named(template: Template, name: str) -> Metafield | None:
     return next((field for field in template.metafields if field.name == name), None)
 
 
-def parts(template: Template) -> int:
+def count_parts(template: Template) -> int:
     """How many parts a template has, counting each option of its metafields."""
     options = sum(len(field.options) + len(field.templates) for field in template.metafields)
     return len(template.datastreams) + len(template.events) + len(template.metafields) + options

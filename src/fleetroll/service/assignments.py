@@ -5,6 +5,7 @@ Each call is one transaction, and every device that it changes has its timeline 
 """
 
 import enum
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
@@ -98,15 +99,25 @@ async def assign_owners(call: Call, wanted: AssignOwners) -> OwnersAssigned:
 async def assign_devices(call: Call, wanted: AssignDevices) -> DevicesAssigned:
     """Missing devices that are not to be created are reported. Raises Fault invalid `kind_required`."""
     ((owner, created),) = await owners.ensure(call, (wanted.ref,))
-    known = await call.records.devices.by_idents(call.org, wanted.idents)
+    results = await _change_each(
+        call, wanted.idents, lambda device, ident: _assign(call, device, ident, (wanted.ref,), wanted)
+    )
+    return DevicesAssigned(owner, created, results)
+
+
+async def _change_each(
+    call: Call, idents: Sequence[str], change: Callable[[Device | None, str], Awaitable[DeviceOutcome]]
+) -> list[DeviceOutcome]:
+    """What became of each device. If one is named twice, in whatever spelling, the second change follows the first."""
+    known = await call.records.devices.by_idents(call.org, idents)
     results = []
-    for ident in wanted.idents:
+    for ident in idents:
         key = identity_key(ident)
-        one = await _assign(call, known.get(key), ident, (wanted.ref,), wanted)
+        one = await change(known.get(key), ident)
         results.append(one)
         if one.device:
             known[key] = one.device
-    return DevicesAssigned(owner, created, results)
+    return results
 
 
 async def _assign(
@@ -144,14 +155,7 @@ async def unassign_devices(call: Call, wanted: Unassign) -> Unassigned:
 
 async def _unassign(call: Call, wanted: Unassign) -> Unassigned:
     owner = await owners.noun.find(call, wanted.ref)
-    known = await call.records.devices.by_idents(call.org, wanted.idents)
-    results = []
-    for ident in wanted.idents:
-        key = identity_key(ident)
-        one = await _remove(call, known.get(key), ident, wanted.ref)
-        results.append(one)
-        if one.device:
-            known[key] = one.device
+    results = await _change_each(call, wanted.idents, lambda device, ident: _remove(call, device, ident, wanted.ref))
     return Unassigned(owner, results, await owners.idents_of(call, wanted.ref, call.records))
 
 

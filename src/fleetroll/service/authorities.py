@@ -115,7 +115,7 @@ def _shown(call: Call, authority: Authority) -> Shown:
 
 async def make(call: Call, new: New) -> Authority:
     """Store a new authority with its event. Raises Fault conflict `authority_exists`."""
-    name, pki = dms.name(new.name, "name"), call.services.pki
+    name, pki = names.path_segment(new.name, "name"), call.services.pki
     if new.certificate is None:
         terms = Terms(call.at - BACKDATED, call.at + new.lifetime)
         owner = f"{call.principal.org.slug} {call.org}"
@@ -258,4 +258,5 @@ async def trust_anchors(services: Services, after: int) -> tuple[list[bytes], in
 
 
 def _context(org: int, name: str) -> str:
+    """What the key of an authority is sealed for: copied to another record, it does not open."""
     return f"{org}:{name}"

@@ -88,7 +88,7 @@ async def revoke(call: Call, wanted: Revoke) -> Device:
     slot = slot_of(device)
     if slot is None:
         raise not_found("identity", wanted.ident)
-    await certificates.withdraw_from(call, device, slot.active, wanted.reason)
+    await certificates.revoke_in_slot(call, device, slot.active, wanted.reason)
     return await identity.revoke_slot(call, device, slot)
 
 
@@ -97,7 +97,7 @@ async def rule(call: Call, wanted: Rule) -> certificates.Shown:
     """Revoke or restore a certificate; a device that has it as its active one follows."""
     certificate = await certificates.find(call, wanted.serial)
     if wanted.reason is not None:
-        await certificates.withdraw(call, certificate, wanted.reason)
+        await certificates.revoke(call, certificate, wanted.reason)
     elif certificate.revoked_at is not None:
         await _restore(call, certificate)
     device = await call.records.devices.by_id(call.org, certificate.device) if certificate.device else None

@@ -97,11 +97,13 @@ async def _apps(
 
 
 def _revoked(users: Sequence[KeyUser], at: Instant) -> tuple[frozenset[str], int]:
-    """Whom an account refuses by name, and the second until which it refuses everybody; 0 if nobody.
+    """Whom an account refuses by name, and a second: whoever was made up to then is refused as well; 0 for nobody.
 
-    An account that named everybody who was ever revoked would become too long. So those are left out who were made well
-    before anybody who is still let in, as we are at any time, even if all keys were made by a clock that ran ahead. Two
-    clocks tell when a key was made, that of its token and that of its record: they may be a day apart.
+    An account that named everybody who was ever revoked would become too long. So it names nobody who was made well
+    before `first`, the first of those who are still let in, and refuses all who were made so early. The server itself
+    is one of those let in, made at any time from now on: even if a clock that ran ahead made all keys, `first` is not
+    in the future. Two clocks tell when a key was made, that of its token and that of its record, so there is a day
+    between what is refused and `first`, and another for those who are named.
     """
     ended = [one for one in users if one.revoked_at is not None]
     valid = [one.created_at for one in users if one.revoked_at is None]

@@ -124,18 +124,18 @@ async def _slot(call: Call, certificate: Certificate) -> Slot | None:
     return slot if slot is not None and slot.active == certificate.serial else None
 
 
-async def withdraw(call: Call, certificate: Certificate, reason: Reason) -> None:
+async def revoke(call: Call, certificate: Certificate, reason: Reason) -> None:
     """Revoke a certificate, with its event, if it is not revoked yet or only on hold."""
     if await call.records.certificates.revoke(call.org, certificate.serial, call.at, reason):
         data = {"reason": reason.name}
         await record(call, "certificate.revoked", "certificate", certificate.id, certificate.serial, data)
 
 
-async def withdraw_from(call: Call, device: Device, serial: str | None, reason: Reason) -> None:
+async def revoke_in_slot(call: Call, device: Device, serial: str | None, reason: Reason) -> None:
     """Revoke what a slot names, if it is a certificate of that device: a slot filled by hand may name any."""
     found = await _of_device(call, device, serial)
     if found is not None:
-        await withdraw(call, found, reason)
+        await revoke(call, found, reason)
 
 
 async def is_revoked(call: Call, device: Device, serial: str | None) -> bool:
@@ -149,11 +149,11 @@ async def _of_device(call: Call, device: Device, serial: str | None) -> Certific
     return found if found is not None and found.device == device.id else None
 
 
-async def withdraw_all(call: Call, device: Device, reason: Reason) -> None:
+async def revoke_all(call: Call, device: Device, reason: Reason) -> None:
     """Revoke every certificate of a device, in its slot or not, and expired ones too: a DMS may accept those."""
     for certificate in await _all_of(call, device):
         if certificate.may_be_revoked:
-            await withdraw(call, certificate, reason)
+            await revoke(call, certificate, reason)
 
 
 async def has_good(call: Call, device: Device) -> bool:

@@ -13,7 +13,6 @@ from fleetroll.service.operations import Services
 from fleetroll.service.portions import whole
 from fleetroll.store.port import Records
 
-_REQUEST = "broker"
 _AT_ONCE = 500
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -77,7 +76,7 @@ async def _changed(records: Records, change: ConnectionChange, at: Instant) -> A
     link = Link(credential.org, credential.device, change.connection.name)
     if not change.connected:
         return await _connection_ended(records, link, at)
-    if not await presence.opened(records, link, at, _REQUEST):
+    if not await presence.opened(records, link, at):
         return None
     device = await records.devices.by_id(link.org, link.device)
     return _announcement(link.org, presence.known_as(device), "connected", start=at) if device is not None else None
@@ -85,7 +84,7 @@ async def _changed(records: Records, change: ConnectionChange, at: Instant) -> A
 
 async def _connection_ended(records: Records, link: Link, at: Instant) -> Announcement | None:
     left = await records.presence.left(link)
-    since = await presence.closed(records, link, at, _REQUEST)
+    since = await presence.closed(records, link, at)
     if since is None:
         return None
     device = await records.devices.by_id(link.org, link.device) if left is None else None

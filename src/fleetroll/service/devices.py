@@ -308,7 +308,7 @@ async def _unbound(call: Call, device: Device) -> Device:
     """The device without what binds it to its organization: its DMS, and certificates of authorities here."""
     if device.dms is None and device.identity is None:
         return device
-    await _withdraw(call, device, Reason.AFFILIATION_CHANGED)
+    await _revoke_certificates(call, device, Reason.AFFILIATION_CHANGED)
     left = DeviceChange(dms=None)
     if device.identity is not None:
         slot = identity.revoke(identity.read(device.identity), call.at)
@@ -316,10 +316,10 @@ async def _unbound(call: Call, device: Device) -> Device:
     return await change(call, device, left)
 
 
-async def _withdraw(call: Call, device: Device, reason: Reason) -> None:
+async def _revoke_certificates(call: Call, device: Device, reason: Reason) -> None:
     """Revoke what certificates of ours the device has. One without a slot never had any."""
     if device.identity is not None:
-        await certificates.withdraw_all(call, device, reason)
+        await certificates.revoke_all(call, device, reason)
 
 
 @operation(Action.DEVICES_DELETE, Effect.WRITE, settles=True, relieves=True)
@@ -340,7 +340,7 @@ async def retire(call: Call, device: Device) -> Device:
     status = advance(device.status, Status.DECOMMISSIONED)
     if device.identity is None:
         return await change(call, device, DeviceChange(status=status), DECOMMISSIONED)
-    await _withdraw(call, device, Reason.CESSATION_OF_OPERATION)
+    await _revoke_certificates(call, device, Reason.CESSATION_OF_OPERATION)
     slot = identity.write(identity.retire(identity.read(device.identity), call.at))
     return await change(call, device, DeviceChange(status=status, identity=slot, identity_due=None), DECOMMISSIONED)
 
@@ -452,7 +452,7 @@ async def _release_ident(call: Call, device: Device, ident: str) -> None:
     if await certificates.has_good(call, device):
         message = "The device has a valid certificate in its name; revoke it before you rename the device."
         raise conflict("ident_certified", message, "ident")
-    await _withdraw(call, device, Reason.AFFILIATION_CHANGED)
+    await _revoke_certificates(call, device, Reason.AFFILIATION_CHANGED)
 
 
 def difference(was: Device, now: Device, given: Collection[str]) -> dict[str, Any]:
@@ -471,18 +471,18 @@ async def _ensure(call: Call, given: Mapping[str, Any]) -> None:
     if cohort := given.get("cohort"):
         await cohorts.require(call, cohort)
     missing = []
-    for name, made in _DEPENDENCIES.items():
+    for name, dependency in _DEPENDENCIES.items():
         if value := given.get(name):
-            missing += [(made, one) for one in await made.missing(call, value)]
+            missing += [(dependency, one) for one in await dependency.missing(call, value)]
     if len(missing) > 1:  # one alone is counted before it is made
-        await quotas.require(call, Counter(made.nouns for made, _ in missing))
-    for made, one in missing:
-        await made.make(call, one)
+        await quotas.require(call, Counter(dependency.nouns for dependency, _ in missing))
+    for dependency, one in missing:
+        await dependency.make(call, one)
 
 
 async def remove(call: Call, device: Device) -> None:
     """Delete a device and its history; only the fact of its deletion stays in the timeline."""
-    await _withdraw(call, device, Reason.CESSATION_OF_OPERATION)
+    await _revoke_certificates(call, device, Reason.CESSATION_OF_OPERATION)
     if not await call.records.devices.delete(device):
         raise stale()
     await call.records.credentials.forget(call.org, device.id)

@@ -3,6 +3,7 @@
 from fleetroll.core import dms
 from fleetroll.core.dms import Dms
 from fleetroll.core.faults import not_found
+from fleetroll.core.names import path_segment
 from fleetroll.core.policy import Action
 from fleetroll.service import authorities, quotas
 from fleetroll.service.named import Noun
@@ -11,7 +12,7 @@ from fleetroll.service.operations import Call, Effect, operation
 
 async def _check(call: Call, new: Dms) -> None:
     """The authority that issues is made on first use; the others must be there."""
-    dms.name(new.name)
+    path_segment(new.name, "id")
     dms.check(new.settings)
     issuer = await authorities.ensure(call, new.settings.authority)
     authorities.signer(issuer)

@@ -111,7 +111,7 @@ async def _enroll(call: Call, wanted: EnrollmentRequest, request: Request, key: 
         was = slot_of(device)
         certificate = await _issue(inner, dms, device, request)
         await attach(inner, device, certificate, dms.settings.windows, Occasion.RE_PROVISIONED)
-        await certificates.withdraw_from(inner, device, was.active if was else None, Reason.SUPERSEDED)
+        await certificates.revoke_in_slot(inner, device, was.active if was else None, Reason.SUPERSEDED)
         return certificate
 
     return _reply(call, await call.services.store.write(work), key)
@@ -130,7 +130,7 @@ async def renew(call: Call, wanted: EnrollmentRequest) -> EnrollmentReply:
         certificate = await _issue(inner, dms, device, request)
         await attach(inner, device, certificate, dms.settings.windows, Occasion.RENEWED)
         if dms.settings.renewal.revoke_replaced:
-            await certificates.withdraw(inner, present, Reason.SUPERSEDED)
+            await certificates.revoke(inner, present, Reason.SUPERSEDED)
         return certificate
 
     return _reply(call, await call.services.store.write(work))
@@ -207,7 +207,7 @@ async def _require_unrevoked(call: Call, shown: _ClientCertificate) -> None:
 
     Revocations of all organizations count: the authority may be another's, and trusted here by its certificate.
     """
-    revoked = await call.records.certificates.withdrawn(shown.serial)
+    revoked = await call.records.certificates.revoked_anywhere(shown.serial)
     if any(call.services.pki.is_same(der, shown.certificate) for der in revoked):
         raise _unproven("The client certificate is revoked.")
 

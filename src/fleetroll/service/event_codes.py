@@ -23,8 +23,8 @@ TYPES: dict[EventKind, str] = {kind: _PREFIX + kind.value.lower() for kind in Ev
 """The timeline's type of each kind of event."""
 
 _PRESENCE_KINDS = frozenset({EventKind.ONLINE, EventKind.OFFLINE})
-
 KINDS: dict[str, EventKind] = {type: kind for kind, type in TYPES.items()}
+"""The inverse of `TYPES`."""
 
 
 class Occurrence(Struct, frozen=True):

@@ -19,11 +19,11 @@ from fleetroll.service.operations import Call, Effect, operation
 _CHECK_SECONDS = 1.0
 _encode = msgspec.json.Encoder().encode
 
-
 READING, MISSED = "device.telemetry", "device.telemetry_missed"
 """Types of what is told but stored nowhere: a reading, and how many readings were too many for the follower."""
 
 UNNUMBERED = 0
+"""The number of what is not stored."""
 
 
 class Follow(Struct, frozen=True):

@@ -40,7 +40,7 @@ async def replace(call: Call, wanted: Written) -> Device:
     was, written = identity.slot_of(device), wanted.slot
     if written.status is Status.REVOKED:
         for slot in filter(None, (was, written)):
-            await certificates.withdraw_from(call, device, slot.active, Reason.UNSPECIFIED)
+            await certificates.revoke_in_slot(call, device, slot.active, Reason.UNSPECIFIED)
     if await certificates.is_revoked(call, device, written.active):
         written = structs.replace(written, status=Status.REVOKED)
     return await _fill(call, device, identity.rewrite(was, written, call.at))
@@ -96,9 +96,9 @@ class Sweeper:
     async def sweep(self) -> int:
         """Age every slot that is due; returns how many changed their status."""
         at = self._services.clock()
-        back = at < await self._newest() if self._swept_at is None else at < self._swept_at
+        before = await self._newest() if self._swept_at is None else self._swept_at
         self._swept_at = at
-        return await self._sweep_all() if back else await self._sweep_due()
+        return await self._sweep_all() if at < before else await self._sweep_due()
 
     async def _newest(self) -> Instant:
         """When the last event was, by the clock at the time: all that is known of it from before this process."""

@@ -85,7 +85,7 @@ async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
                 await asyncio.sleep(0)  # which lets it begin
             if stored:
                 yield stored
-            # Frees the batch before no sooner than now, while the thread is in SQLite and needs no interpreter.
+            # Held, so that the batch before is freed only now: the thread is in SQLite, and needs no interpreter.
             _held = batch
         if storing is not None:
             yield await storing
@@ -222,16 +222,17 @@ class _Loader:
     def __init__(self, call: Call, *, create_only: bool) -> None:
         self._call = call
         self._create_only = create_only
+        # Devices by key: those that are there, those that `_flush` will insert, and which of these to decommission.
         self._known: dict[str, Device] = {}
         self._new: dict[str, Draft] = {}
-        self._decommissioned: set[str] = set()  # of the new ones
+        self._decommissioned: set[str] = set()
+        self._written: set[str] = set()  # made or changed by this batch
         self._results: list[Result] = []
         self._definitions: list[MetadataField] = []
-        self._ensured: set[tuple[object, ...]] = set()
+        self._ensured: set[tuple[object, ...]] = set()  # what rows name together, and is there
         self._activated: dict[str, Instant] = {}
         self._seen: dict[str, Instant] = {}
-        self._written: set[str] = set()
-        self._room = 0
+        self._room = 0  # how many more devices the quota allows
 
     async def resume(self, planned: dict[str, NewDevice], named: Iterable[NewDevice], made: Mapping[str, int]) -> None:
         """Restore what earlier batches of a rehearsal would have left: devices, what they name, and counts (`made`)."""

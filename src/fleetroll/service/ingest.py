@@ -20,6 +20,7 @@ from fleetroll.service.devices import known_by_id
 from fleetroll.service.homes import Homes
 from fleetroll.service.live_readings import Live, LiveReading
 from fleetroll.service.operations import Services
+from fleetroll.service.presence import BROKER
 from fleetroll.service.telemetry import Arrival
 from fleetroll.store.port import Records
 
@@ -34,7 +35,6 @@ REFUSED = {
 """The timeline's type for what cannot be stored. What applications send is for the device, and so is never refused."""
 
 _TELEMETRY, _LOGS = "telemetry", "logs"
-_REQUEST = "broker"
 
 
 class _Read(Struct, frozen=True):
@@ -186,7 +186,7 @@ def _reported(
 ) -> NewEvent:
     type = REPORTED[message.family]
     actor = "application" if message.family == "commands" else f"device:{device.id}"
-    return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, _REQUEST, data, reported_at)
+    return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, BROKER, data, reported_at)
 
 
 async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -> dict[int, Arrival]:
@@ -201,9 +201,9 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
             numbers.append(one.number)
     if not arrivals:
         return {}
-    faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
+    faults = await telemetry.ingest(records, arrivals, at)
     followed = await _after_transfer(records, messages, arrivals, faults)
-    again = await telemetry.ingest(records, list(followed.values()), at, _REQUEST)
+    again = await telemetry.ingest(records, list(followed.values()), at)
     for (index, arrival), fault in zip(followed.items(), again, strict=True):
         arrivals[index], faults[index] = arrival, fault
     for message, arrival, fault in zip(messages, arrivals, faults, strict=True):
@@ -262,5 +262,5 @@ async def _note(records: Records, org: int, number: int, message: Message, fault
     if device is not None:
         refusal = {called: message.name, "code": fault.code, "message": fault.message}
         data = msgspec.Raw(msgspec.json.encode(refusal))
-        entry = NewEvent(org, at, REFUSED[family], "device", device.id, device.ident, SERVER, _REQUEST, data)
+        entry = NewEvent(org, at, REFUSED[family], "device", device.id, device.ident, SERVER, BROKER, data)
         await records.timeline.append([entry])

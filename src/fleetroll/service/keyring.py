@@ -43,7 +43,7 @@ class Keyring:
         self.epoch += 1
 
     def is_unchanged(self, presented: Presented | None, epoch: int) -> bool:
-        """Whether a caller identified in an `epoch` of the ring, ended by emptying it, is certainly still the same."""
+        """Whether a caller identified in `epoch` is certainly still the same; emptying the ring begins a new epoch."""
         may_change_alone = presented is not None and presented.issuer is Issuer.DEVICE
         return epoch == self.epoch and self._store.receives_news and not may_change_alone
 
@@ -51,7 +51,7 @@ class Keyring:
         """What `identify` would return, without waiting, for an API key that is remembered; None for any other."""
         if presented is None or presented.issuer is not Issuer.KEY or len(presented.text) > limits.MAX_CREDENTIAL:
             return None
-        known = self._principals.get(_name(presented.text))
+        known = self._principals.get(_cache_key(presented.text))
         return None if known is None else _unexpired(known, now)
 
     async def identify(self, presented: Presented | None, now: int) -> Principal:
@@ -73,9 +73,9 @@ class Keyring:
         return await self._key(presented.text, now)
 
     async def _key(self, secret: str, now: int) -> Principal:
-        name = _name(secret)
-        known = self._principals.get(name) or await self._principals.load(name, partial(self._check, secret))
-        return _unexpired(known, now)
+        cache_key = _cache_key(secret)
+        known = self._principals.get(cache_key)
+        return _unexpired(known or await self._principals.load(cache_key, partial(self._check, secret)), now)
 
     async def _device(self, text: str) -> Principal:
         """Not remembered: a device may be rotated, moved or deleted at any time, and looking it up is cheap."""
@@ -113,13 +113,13 @@ class Keyring:
 
     async def _user(self, user: str, now: int) -> Principal:
         """The caller that has proved to the broker that it has the secret half of this key."""
-        name = b"user " + user.encode("utf-8", "surrogatepass")
-        if known := self._principals.get(name):
+        cache_key = b"user " + user.encode("utf-8", "surrogatepass")
+        if known := self._principals.get(cache_key):
             return _unexpired(known, now)
         credential = await self._store.read.credentials.identify(user)
         if credential is not None:  # not remembered, as in `_device`
             return await self._derived(credential.org, Role.DEVICE, f"device:{credential.device}", credential.device)
-        return _unexpired(await self._principals.load(name, partial(self._holder, user)), now)
+        return _unexpired(await self._principals.load(cache_key, partial(self._holder, user)), now)
 
     async def _holder(self, user: str) -> Principal:
         """The caller whose API key the broker knows by this public key."""
@@ -186,7 +186,7 @@ def _derived_key(org: int, actor: str, role: Role) -> Key:
     return Key(0, org, actor, KeyKind.API, role, (), created_at=0)
 
 
-def _name(secret: str) -> bytes:
+def _cache_key(secret: str) -> bytes:
     # Only a digest is kept in memory; looking it up tells nothing about any secret but the one presented.
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 

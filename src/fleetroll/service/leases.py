@@ -47,7 +47,10 @@ def _pid_scope() -> str:
 
 def _is_dead(holder: str) -> bool:
     """Whether a holder is known to be dead: a process can be looked up only where its id is valid."""
-    _, number, scope, _ = (*holder.split(":"), "", "", "")[:4]
+    parts = holder.split(":")
+    if len(parts) != 4:  # nobody, or not a name of `this_process`
+        return False
+    _, number, scope, _ = parts
     if scope != _pid_scope():
         return False
     try:

@@ -26,15 +26,15 @@ assert _TYPES.keys() == set(FieldKind)
 UNMET = frozenset({"metadata_type", "metadata_required"})  # what `check` raises
 
 
-async def check(call: Call, metadata: Document, known: Document | None = None) -> None:
+async def check(call: Call, metadata: Document, before: Document | None = None) -> None:
     """Raises Fault invalid `metadata_type` or `metadata_required` where a definition is not met.
 
-    Definitions bind what is written from now on, not devices that are older than they are: a member that is, or is
-    missing, as in `known` is not checked again. A new device has nothing known.
+    Definitions bind what is written from now on, not devices that are older than they are: a member that has the same
+    value in `before`, or is missing there as well, is not checked again. `before` is None for a new device.
     """
     definitions = await definitions_of(call)
     if definitions:
-        check_against(definitions, metadata, known)
+        check_against(definitions, metadata, before)
 
 
 async def definitions_of(call: Call) -> list[MetadataField]:
@@ -51,20 +51,21 @@ async def stored(call: Call) -> list[MetadataField]:
     return await noun.all(call)
 
 
-def check_against(definitions: list[MetadataField], metadata: Document, known: Document | None = None) -> None:
+def check_against(definitions: list[MetadataField], metadata: Document, before: Document | None = None) -> None:
+    """As `check`, with the organization's definitions at hand."""
     members = documents.load(metadata)
     for definition in definitions:
-        _check_member(definition, members, known)
+        _check_member(definition, members, before)
 
 
-def _check_member(definition: MetadataField, members: dict[str, Any], known: Document | None) -> None:
+def _check_member(definition: MetadataField, members: dict[str, Any], before: Document | None) -> None:
     field = f"metadata.{definition.name}"
     if definition.name not in members:
-        if definition.required and not _lacked(known, definition.name):
+        if definition.required and not _lacked(before, definition.name):
             raise invalid("metadata_required", f"{field} is required in this organization.", field)
         return
     value = members[definition.name]
-    if value is not None and not _is_of(definition.kind, value) and not _had(known, definition.name, value):
+    if value is not None and not _is_of(definition.kind, value) and not _had(before, definition.name, value):
         raise invalid("metadata_type", f"{field} must be of type {definition.kind.value}.", field)
 
 
@@ -73,11 +74,11 @@ def _is_of(kind: FieldKind, value: object) -> bool:
     return not is_other and isinstance(value, _TYPES[kind])
 
 
-def _lacked(known: Document | None, name: str) -> bool:
-    return known is not None and name not in documents.load(known)
+def _lacked(before: Document | None, name: str) -> bool:
+    return before is not None and name not in documents.load(before)
 
 
-def _had(known: Document | None, name: str, value: object) -> bool:
+def _had(before: Document | None, name: str, value: object) -> bool:
     """Whether a member had this value, of this type: 1.0 is not 1 where the type is in question."""
-    before = None if known is None else documents.load(known).get(name)
-    return type(before) is type(value) and documents.same_value(before, value)
+    was = None if before is None else documents.load(before).get(name)
+    return type(was) is type(value) and documents.same_value(was, value)

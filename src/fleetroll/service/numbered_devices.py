@@ -20,7 +20,7 @@ from fleetroll.core.model import (
     led_by,
 )
 from fleetroll.core.policy import Action, allows
-from fleetroll.core.query import Filter, OffsetPage, Search, Sort
+from fleetroll.core.query import Filter, OffsetPage, Search, Slice, Sort
 from fleetroll.core.times import MINUTE
 from fleetroll.service import (
     credentials,
@@ -101,13 +101,6 @@ class Shown(Struct, frozen=True):
     token: str
 
 
-class Listed(Struct, frozen=True):
-    """Some devices, and how many there are."""
-
-    devices: list[Shown]
-    total: int
-
-
 class Details(Struct, frozen=True):
     """All there is of one device. `came`, `went` and `logged` are the newest of its events of each sort.
 
@@ -152,7 +145,7 @@ async def _one(call: Call, device: Device) -> Shown:
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
-async def page(call: Call, wanted: Listing) -> Listed:
+async def page(call: Call, wanted: Listing) -> Slice[Shown]:
     """Devices by number; those of several organizations by that of the organization first."""
     there = await reach.organization(call, wanted.organization)
     counts = await reach.used(there, "devices", below=wanted.below)
@@ -163,7 +156,7 @@ async def page(call: Call, wanted: Listing) -> Listed:
         room.take(found)
         return found
 
-    return Listed(await show(call, await reach.across(counts, wanted.page, take)), sum(counts.values()))
+    return Slice(await show(call, await reach.across(counts, wanted.page, take)), sum(counts.values()))
 
 
 class _Room:
@@ -179,7 +172,9 @@ class _Room:
             raise page_too_large()
 
 
-async def _slice(call: Call, homes: Sequence[Call], filter: Filter | None, sort: Sort, page: OffsetPage) -> Listed:
+async def _slice(
+    call: Call, homes: Sequence[Call], filter: Filter | None, sort: Sort, page: OffsetPage
+) -> Slice[Shown]:
     """What the filter finds in one organization after the other, in the order of `homes`."""
     found: list[Device] = []
     total, start, room = 0, page.offset, _Room()
@@ -191,16 +186,16 @@ async def _slice(call: Call, homes: Sequence[Call], filter: Filter | None, sort:
         room.take(some)
         found += some
         total, start = total + matching, max(0, start - matching)
-    return Listed(await show(call, found), total)
+    return Slice(await show(call, found), total)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
-async def search(call: Call, wanted: Searching) -> Listed:
+async def search(call: Call, wanted: Searching) -> Slice[Shown]:
     return await _slice(call, [call], Search(wanted.text), wanted.sort, wanted.page)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
-async def of_owner(call: Call, wanted: Belonging) -> Listed:
+async def of_owner(call: Call, wanted: Belonging) -> Slice[Shown]:
     """The devices of a person, in whichever organizations. Raises Fault not_found `owner_not_found`."""
     homes = await numbered_owners.homes(await reach.organization(call, wanted.organization), wanted.ref)
     if not homes:
@@ -209,7 +204,7 @@ async def of_owner(call: Call, wanted: Belonging) -> Listed:
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
-async def of_owners_organization(call: Call, wanted: Belonging) -> Listed:
+async def of_owners_organization(call: Call, wanted: Belonging) -> Slice[Shown]:
     """All devices of the organizations that a person belongs to; none if there is no such person."""
     return await _slice(call, await numbered_owners.homes(call, wanted.ref), None, Sort(), wanted.page)
 

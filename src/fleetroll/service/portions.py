@@ -13,7 +13,10 @@ K = TypeVar("K")
 async def portions(
     page: Callable[[K, int], Awaitable[list[R]]], key: Callable[[R], K], start: K, most: int | None = None
 ) -> AsyncIterator[list[R]]:
-    """All records after `start`. `page` reads those after a key, up to a limit; `key` is the key of a record."""
+    """All records after `start`. `page` reads those after a key, up to a limit; `key` is the key of a record.
+
+    `most` is how many there are in a portion, by default as many as in a page.
+    """
     after, most = start, most or limits.MAX_PAGE
     while found := await page(after, most):
         yield found
@@ -22,11 +25,9 @@ async def portions(
         after = key(found[-1])
 
 
-async def whole(
-    page: Callable[[K, int], Awaitable[list[R]]], key: Callable[[R], K], start: K, most: int | None = None
-) -> list[R]:
+async def whole(page: Callable[[K, int], Awaitable[list[R]]], key: Callable[[R], K], start: K) -> list[R]:
     """As `portions`, in one list."""
-    return [record async for found in portions(page, key, start, most) for record in found]
+    return [record async for found in portions(page, key, start) for record in found]
 
 
 async def part(

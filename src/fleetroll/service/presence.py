@@ -24,6 +24,8 @@ TYPES = (CONNECTED, DISCONNECTED)
 _RESOLUTION = int(limits.HEARD_RESOLUTION * SECOND)
 _QUIET = int(limits.QUIET_TIME * SECOND)
 _NEVER = (1 << 63) - 1
+BROKER = "broker"
+"""The request, as the timeline has it, of whatever a broker has passed on."""
 
 
 async def spoke(records: Records, device: Device, at: Instant, request: str, resolution: int = _RESOLUTION) -> None:
@@ -35,7 +37,7 @@ async def spoke(records: Records, device: Device, at: Instant, request: str, res
         await records.presence.spoke_again(device.org, device.id, at)
 
 
-async def heard(records: Records, org: int, devices: Collection[Reporter], at: Instant, request: str) -> None:
+async def heard(records: Records, org: int, devices: Collection[Reporter], at: Instant) -> None:
     """A broker passed on what devices of one organization sent; mostly not long after the last time."""
     new = [one for one in devices if not one.connected]
     late = [
@@ -45,10 +47,10 @@ async def heard(records: Records, org: int, devices: Collection[Reporter], at: I
         await records.presence.heard_again(org, late, at)
     if new:
         await records.presence.heard(org, [one.id for one in new], at)
-        await _record(records, CONNECTED, [DeviceRef(org, one.id, one.ident) for one in new], at, request)
+        await _record(records, CONNECTED, [DeviceRef(org, one.id, one.ident) for one in new], at, BROKER)
 
 
-async def opened(records: Records, link: Link, at: Instant, request: str) -> bool:
+async def opened(records: Records, link: Link, at: Instant) -> bool:
     """A broker has a connection of a device, which may be known already. Returns whether it is the device's first.
 
     A connection of an unknown device is ignored.
@@ -57,11 +59,11 @@ async def opened(records: Records, link: Link, at: Instant, request: str) -> boo
     if not found:
         return False
     is_first = await records.presence.opened(link, at)
-    await heard(records, link.org, found.values(), at, request)
+    await heard(records, link.org, found.values(), at)
     return is_first
 
 
-async def closed(records: Records, link: Link, at: Instant, request: str) -> Instant | None:
+async def closed(records: Records, link: Link, at: Instant) -> Instant | None:
     """A broker's connection has ended. If it was the device's last, returns since when the device had any.
 
     The device is gone then, unless it speaks for itself. Returns None if it has another connection.
@@ -72,7 +74,7 @@ async def closed(records: Records, link: Link, at: Instant, request: str) -> Ins
     found = await records.presence.reporters(link.org, [link.device])
     gone = [one for one in found.values() if one.connected and not _spoke_recently(one, at)]
     await records.presence.heard(link.org, [one.id for one in gone], at)
-    await _disconnect(records, [DeviceRef(link.org, one.id, one.ident) for one in gone], at, request)
+    await _disconnect(records, [DeviceRef(link.org, one.id, one.ident) for one in gone], at, BROKER)
     return since
 
 

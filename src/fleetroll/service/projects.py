@@ -12,7 +12,7 @@ from fleetroll.core import tokens
 from fleetroll.core.faults import conflict, not_found, stale
 from fleetroll.core.model import Organization, Principal
 from fleetroll.core.policy import Action, allows
-from fleetroll.core.query import OffsetPage
+from fleetroll.core.query import OffsetPage, Slice
 from fleetroll.service import organizations
 from fleetroll.service.named import random_slug
 from fleetroll.service.operations import Call, Effect, Services, operation
@@ -36,13 +36,6 @@ class Listing(Struct, frozen=True):
 
     choose: Callable[[Sequence[Organization]], list[Organization]]
     page: OffsetPage
-
-
-class Projects(Struct, frozen=True):
-    """A page of projects, and how many the list has."""
-
-    projects: list[Project]
-    total: int
 
 
 class Edit(Struct, frozen=True):
@@ -79,7 +72,7 @@ async def get(call: Call, slug: str) -> Project:
 
 
 @operation(Action.ORGANIZATIONS_READ, Effect.SCAN)
-async def page(call: Call, wanted: Listing) -> Projects:
+async def page(call: Call, wanted: Listing) -> Slice[Project]:
     """The default project and those of the organizations directly below, by slug.
 
     One below that is called `default` as well is left out: no path leads to it.
@@ -88,7 +81,7 @@ async def page(call: Call, wanted: Listing) -> Projects:
     below = await whole(lambda after, limit: children(own.id, after, limit), lambda last: last.slug, "")
     there = wanted.choose([own, *(child for child in below if child.slug != DEFAULT)])
     found, total = wanted.page.cut(there)
-    return Projects([await _project(call, one, DEFAULT if one is own else one.slug) for one in found], total)
+    return Slice([await _project(call, one, DEFAULT if one is own else one.slug) for one in found], total)
 
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)

@@ -91,18 +91,18 @@ async def _home(call: Call, number: int) -> Call | None:
     return None if org is None or call.org not in org.lineage else call.beside(org)
 
 
-async def record(call: Call, verbs: Callable[[Records], Reachable[R]], noun: str, number: int) -> tuple[Call, R]:
+async def record(call: Call, records_of: Callable[[Records], Reachable[R]], noun: str, number: int) -> tuple[Call, R]:
     """A named record in reach, and the call acting where it is. Raises Fault not_found `<noun>_not_found`."""
-    known = verbs(call.records)
-    home = await known.home(call.org, number)
+    records = records_of(call.records)
+    home = await records.home(call.org, number)
     org = await call.records.organizations.get(home) if home is not None else None
-    found = await known.by_id(org.id, number) if org else None
+    found = await records.by_id(org.id, number) if org else None
     if org is None or found is None:
         raise missing(noun, number)
     return call.beside(org), found
 
 
-async def used(call: Call, noun: str, *, below: bool = False) -> dict[int, int]:
+async def used(call: Call, noun: str, *, below: bool) -> dict[int, int]:
     """How many of a noun the call's organization has, by its number; with `below`, also each one below it."""
     if below:
         return await call.records.usage.below(call.org, noun)

@@ -9,7 +9,7 @@ from fleetroll.core.documents import Document
 from fleetroll.core.faults import conflict, not_found
 from fleetroll.core.model import DEFAULT_SOFTWARE_TYPE, Instant, SoftwareVersion
 from fleetroll.core.policy import Action
-from fleetroll.core.query import And, Comparison, Filter, Not, OffsetPage, Operator, Or, Part, cut
+from fleetroll.core.query import And, Comparison, Filter, Not, OffsetPage, Operator, Or, Part, Slice, cut
 from fleetroll.core.software import type_and_version
 from fleetroll.service.named import devices_have
 from fleetroll.service.operations import Call, Effect, operation
@@ -43,25 +43,11 @@ class Type(Struct, frozen=True):
     latest: SoftwareVersion | None = None
 
 
-class Types(Struct, frozen=True):
-    """A page of types, and how many the list has."""
-
-    types: list[Type]
-    total: int
-
-
 class OfType(Struct, frozen=True):
     """A page of the versions of a type, by offset."""
 
     type: str
     page: OffsetPage
-
-
-class Versions(Struct, frozen=True):
-    """A page of versions, and how many the list has."""
-
-    versions: list[SoftwareVersion]
-    total: int
 
 
 async def missing(call: Call, software: Document) -> list[tuple[str, str]]:
@@ -91,13 +77,13 @@ async def page(call: Call, wanted: Listing) -> Part[SoftwareVersion, tuple[str, 
 
 
 @operation(Action.VERSIONS_READ, Effect.SCAN)
-async def types(call: Call, page: OffsetPage) -> Types:
+async def types(call: Call, page: OffsetPage) -> Slice[Type]:
     """A page of the types by name: those that versions have, and the default one, which needs none."""
     found = {DEFAULT_SOFTWARE_TYPE: Type(DEFAULT_SOFTWARE_TYPE)}
     async for some in _portions(call, ""):
         for version in some:
             found[version.type] = _with(found.get(version.type) or Type(version.type), version)
-    return Types(*page.cut([found[name] for name in sorted(found)]))
+    return page.cut([found[name] for name in sorted(found)])
 
 
 def _with(known: Type, version: SoftwareVersion) -> Type:
@@ -107,13 +93,13 @@ def _with(known: Type, version: SoftwareVersion) -> Type:
 
 
 @operation(Action.VERSIONS_READ, Effect.SCAN)
-async def of_type(call: Call, wanted: OfType) -> Versions:
+async def of_type(call: Call, wanted: OfType) -> Slice[SoftwareVersion]:
     found: list[SoftwareVersion] = []
     async for some in _portions(call, wanted.type):
         found += [one for one in some if one.type == wanted.type]
         if some[-1].type != wanted.type:
             break
-    return Versions(*wanted.page.cut(found))
+    return wanted.page.cut(found)
 
 
 def _portions(call: Call, type: str) -> AsyncIterator[list[SoftwareVersion]]:

@@ -120,14 +120,14 @@ async def read(
 ) -> list[Reading] | Part[Reading, Instant] | Buckets:
     """The last value of each metric; or the readings of one, or their aggregates."""
 
-    async def of(device: Device) -> list[Reading] | Part[Reading, Instant] | Buckets:
+    async def read_from(device: Device) -> list[Reading] | Part[Reading, Instant] | Buckets:
         if isinstance(wanted, Wanted):
             return await _history(call.records, device, wanted)
         if isinstance(wanted, Summary):
             return await _summary(call.records, device, wanted, call.at)
         return await call.records.telemetry.last(device.org, device.id)
 
-    return await reach.of_named(call, wanted.ident, of)
+    return await reach.of_named(call, wanted.ident, read_from)
 
 
 async def _history(records: Records, device: Device, wanted: Wanted) -> Part[Reading, Instant]:
@@ -240,7 +240,7 @@ def _checked_time(at: Instant, now: Instant) -> Instant:
     return at
 
 
-async def ingest(records: Records, arrivals: Sequence[Arrival], now: Instant, request: str) -> list[Fault | None]:
+async def ingest(records: Records, arrivals: Sequence[Arrival], now: Instant) -> list[Fault | None]:
     """Store what devices sent; returns for each reading, in order, why it was refused, or None.
 
     What one device did wrong affects no other. A device that is connected is marked as seen; one that is not does not
@@ -252,15 +252,13 @@ async def ingest(records: Records, arrivals: Sequence[Arrival], now: Instant, re
     for index, arrival in enumerate(arrivals):
         by_org[arrival.org].append(index)
     for org, indexes in by_org.items():
-        faults = await _ingest(records, org, [arrivals[index] for index in indexes], now, request)
+        faults = await _ingest(records, org, [arrivals[index] for index in indexes], now)
         for index, fault in zip(indexes, faults, strict=True):
             outcome[index] = fault
     return outcome
 
 
-async def _ingest(
-    records: Records, org: int, arrivals: Sequence[Arrival], now: Instant, request: str
-) -> list[Fault | None]:
+async def _ingest(records: Records, org: int, arrivals: Sequence[Arrival], now: Instant) -> list[Fault | None]:
     reporters = await records.presence.reporters(org, {arrival.device for arrival in arrivals})
     accepted = await _allowed(records, org, reporters)
     faults = [_arrival_fault(accepted.get(arrival.device), arrival, now) for arrival in arrivals]
@@ -270,7 +268,7 @@ async def _ingest(
         for index, arrival in enumerate(arrivals):
             if faults[index] is None and (arrival.device, arrival.mode, arrival.metric) in refused:
                 faults[index] = _too_many_series()
-    await presence.heard(records, org, [one for one in reporters.values() if one.connected], now, request)
+    await presence.heard(records, org, [one for one in reporters.values() if one.connected], now)
     return faults
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from fleetroll.core import documents, limits, metafields
 from fleetroll.core import templates as rules
 from fleetroll.core.documents import EMPTY, Document
-from fleetroll.core.faults import Fault, conflict, invalid
+from fleetroll.core.faults import conflict, invalid
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import Device, NewDevice, Organization, Template
 from fleetroll.core.policy import Action
@@ -76,12 +76,9 @@ async def edit(call: Call, wanted: Edit) -> Template:
 
     Raises Fault conflict `too_many_devices` where that would be more than `limits.MAX_TEMPLATE_SWEEP`.
     """
-    return await change(call, await noun.find(call, wanted.name, wanted.guard), wanted.change)
-
-
-async def change(call: Call, was: Template, members: dict[str, Any]) -> Template:
-    wanted = rules.numbered(structs.replace(was, **members), was)
-    now = await noun.rewrite(call, was, {name: getattr(wanted, name) for name in _CHANGEABLE})
+    was = await noun.find(call, wanted.name, wanted.guard)
+    new = rules.numbered(structs.replace(was, **wanted.change), was)
+    now = await noun.rewrite(call, was, {name: getattr(new, name) for name in _CHANGEABLE})
     if rules.metrics(was) != rules.metrics(now):
         await _sweep(call, was, now)
     return now
@@ -131,7 +128,7 @@ async def page(call: Call, wanted: Listing) -> Part[Template, str]:
         noun.name,
         wanted.after,
         wanted.limit,
-        weight=rules.parts,
+        weight=rules.count_parts,
         room=limits.MAX_PAGE_PARTS,
         most=limits.HEAVY_AT_A_TIME,
     )
@@ -215,8 +212,8 @@ async def apply_to_change(call: Call, was: Device, members: dict[str, Any]) -> d
         return members
     now = None if number is None else await _required(call, number)
     if now is not None:
-        known = was.metadata if number == was.template else EMPTY
-        await _check(call, now, members.get("metadata", was.metadata), known)
+        metadata_before = was.metadata if number == was.template else EMPTY
+        await _check(call, now, members.get("metadata", was.metadata), metadata_before)
     if not members.keys() & {"template", "schema"}:
         return members
     before = now if number == was.template else await of(call, was)
@@ -225,15 +222,15 @@ async def apply_to_change(call: Call, was: Device, members: dict[str, Any]) -> d
     return others if bytes(schema) == bytes(was.schema) else {**others, "schema": schema}
 
 
-async def _check(call: Call, template: Template, metadata: Document, known: Document = EMPTY) -> None:
+async def _check(call: Call, template: Template, metadata: Document, before: Document = EMPTY) -> None:
     """Raises Fault invalid `invalid_metafield` for a member that its metafield does not take.
 
-    A device that is named must be one of the organization's, and of a template that the metafield allows. What `known`
+    A device that is named must be one of the organization's, and of a template that the metafield allows. What `before`
     had already is not checked again: the metafield may have been redefined since, and the device deleted.
     """
-    members, before = documents.load(metadata), documents.load(known)
-    metafields.check(template.metafields, members, before)
-    for field, number in metafields.named_anew(template.metafields, members, before):
+    members, members_before = documents.load(metadata), documents.load(before)
+    metafields.check(template.metafields, members, members_before)
+    for field, number in metafields.named_anew(template.metafields, members, members_before):
         device = await call.records.devices.by_id(call.org, number)
         if device is None or (field.templates and device.template not in field.templates):
             raise metafields.refusal(field)
@@ -249,9 +246,5 @@ async def changes_of_transfer(call: Call, there: Call, device: Device) -> dict[s
 async def _required(call: Call, number: int) -> Template:
     found = await visible(call, number)
     if found is None:
-        raise _unknown()
+        raise invalid("unknown_template", "There is no such template.", "template")
     return found
-
-
-def _unknown() -> Fault:
-    return invalid("unknown_template", "There is no such template.", "template")

@@ -39,24 +39,23 @@ class Act(Struct, frozen=True):
     connected: bool
 
 
-def entry(
-    call: Call, type: str, subject: str, subject_id: int, name: str, data: dict[str, Any] | None = None
-) -> NewEvent:
-    """A timeline entry about a record of the caller's organization. `data` must hold no secret."""
+def _entry(call: Call, type: str, subject: str, subject_id: int, name: str, data: dict[str, Any] | None) -> NewEvent:
+    """An entry about a record of the caller's organization."""
     encoded = msgspec.Raw(msgspec.json.encode(data)) if data else EMPTY
     # By position, as this runs for every device of an import.
     return NewEvent(call.org, call.at, type, subject, subject_id, name, call.principal.actor, call.request, encoded)
 
 
 def device_entry(call: Call, type: str, device: Device, data: dict[str, Any] | None = None) -> NewEvent:
-    return entry(call, type, "device", device.id, device.ident, data)
+    """An entry about a device of the caller's organization. `data` must hold no secret."""
+    return _entry(call, type, "device", device.id, device.ident, data)
 
 
 async def record(
     call: Call, type: str, subject: str, subject_id: int, name: str, data: dict[str, Any] | None = None
 ) -> None:
-    """Write one entry in the call's transaction."""
-    await call.records.timeline.append([entry(call, type, subject, subject_id, name, data)])
+    """Write an entry about a record in the call's transaction. `data` must hold no secret."""
+    await call.records.timeline.append([_entry(call, type, subject, subject_id, name, data)])
 
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)

@@ -7,7 +7,7 @@ from msgspec import UNSET, Raw, Struct, structs
 from fleetroll.core.faults import not_found
 from fleetroll.core.model import DEFAULT_COHORT, Cohort, Device, NewDevice, Organization, SoftwareVersion
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Filter, Sort, every
+from fleetroll.core.query import Filter, Slice, Sort, every
 from fleetroll.core.software import type_and_version
 from fleetroll.service import cohorts, devices, hardware_versions, quotas
 from fleetroll.service.operations import Call, Effect, operation
@@ -38,29 +38,22 @@ class OfCohort(Struct, frozen=True):
     listing: Listing
 
 
-class Views(Struct, frozen=True):
-    """One page, and how many devices the list has."""
-
-    views: list[View]
-    total: int
-
-
 @operation(Action.DEVICES_READ, Effect.READ)
 async def get(call: Call, wanted: devices.Named) -> View:
     return await _one(call, await devices.find(call, wanted.ident))
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
-async def page(call: Call, wanted: Listing) -> Views:
+async def page(call: Call, wanted: Listing) -> Slice[View]:
     total = await quotas.used(call, "devices")
     found, matching = await call.records.devices.slice(
         call.org, wanted.filter, wanted.sort, wanted.start, wanted.limit, total
     )
-    return Views(await _all(call, found), matching)
+    return Slice(await _all(call, found), matching)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
-async def within(call: Call, wanted: OfCohort) -> Views:
+async def within(call: Call, wanted: OfCohort) -> Slice[View]:
     """A page of a cohort's devices. Raises Fault not_found for a cohort that is not there."""
     await cohorts.noun.find(call, wanted.cohort)
     both = every(wanted.listing.filter, cohorts.within(wanted.cohort))

@@ -50,8 +50,8 @@ class Certificates:
         values = {"org": org, "authority": authority, "at": at, "after": after, "limit": limit}
         return [rows.revocation(row) for row in await self._connection.all(SQL["certificate_revoked"], values)]
 
-    async def withdrawn(self, serial: str) -> list[bytes]:
-        found = await self._connection.all(SQL["certificate_withdrawn"], {"serial": serial})
+    async def revoked_anywhere(self, serial: str) -> list[bytes]:
+        found = await self._connection.all(SQL["certificate_revoked_anywhere"], {"serial": serial})
         return [base64.b64decode(der) for (der,) in found]
 
     async def counts(self, org: int, at: Instant) -> dict[int, Tally]:

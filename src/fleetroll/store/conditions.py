@@ -48,10 +48,7 @@ _SCALAR = {
 # Literal, so that a partial index can serve it.
 _BOOLEAN = {True: "{column} = true", False: "{column} = false"}
 _LINK_EXACT = "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.{name} = {value} AND l.device = d.id)"
-_LINK_FOLDED = (
-    "(EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.{name} = {value} AND l.device = d.id) OR "
-    "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.folded = {value} AND l.device = d.id))"
-)
+_LINK_FOLDED = f"({_LINK_EXACT} OR {_LINK_EXACT.replace('{name}', 'folded')})"
 _LINK_ANY = "{column} <> '[]'"
 _RANGES = {Operator.LT, Operator.LE, Operator.GT, Operator.GE, Operator.LIKE, Operator.EXISTS}
 _EQUALITY = {Operator.EQ, Operator.ELEMENT}
@@ -70,7 +67,11 @@ _WHOLE = "{}\n%"
 
 
 class Builder:
-    """Collects bound values while the fragments of one statement are chosen."""
+    """Collects bound values while the fragments of one statement are chosen.
+
+    `order` is the field in whose order devices are listed, None where that does not matter. With `walked`, the index of
+    the order leads to them, and that of no condition. `driver` is the condition of a plan whose index leads to them.
+    """
 
     def __init__(
         self,
@@ -84,31 +85,31 @@ class Builder:
         self._syntax = syntax
         self._order = order
         self._walked = walked
-        self._wanted = driver
-        self._chosen: Filter | None = None
-        self._driver: Filter | None = None
-        self._driver_condition = ""
+        self._planned = driver
+        self._chosen: Filter | None = None  # `driver`, where its index is one of the devices' own: no other is used
+        self._joined: Filter | None = None  # the condition that is met by a join with its links alone
+        self._join_condition = ""
         self.values: dict[str, Any] = {"org": org}
 
     def source(self, filter: Filter | None, *, driven: bool) -> tuple[str, str]:
         """The FROM part, and the column that holds the device's id."""
         parts = conjuncts(filter) if driven else ()
-        for part in [self._wanted] if driven and self._wanted else parts:
+        for part in [self._planned] if driven and self._planned else parts:
             if isinstance(part, Search) and (match := self._syntax.search_match(fold(part.text))) is not None:
-                self._driver_condition = self._syntax.search_driver_match.format(value=self._bind(match))
+                self._join_condition = self._syntax.search_driver_match.format(value=self._bind(match))
                 return f"{self._syntax.search_driver} CROSS JOIN device AS d", self._syntax.search_driver_id
             if is_member(part):
                 table, name = LINKS[part.field]
-                self._driver = part
-                self._driver_condition = f"l.org = :org AND l.{name} = {self._bind(part.value)} AND d.id = l.device"
+                self._joined = part
+                self._join_condition = f"l.org = :org AND l.{name} = {self._bind(part.value)} AND d.id = l.device"
                 return f"{table} AS l CROSS JOIN device AS d", "l.device"
-        self._chosen = self._wanted if driven else None
+        self._chosen = self._planned if driven else None
         return "device AS d", ID
 
     def where(self, filter: Filter | None) -> str:
-        conditions = [self._driver_condition] if self._driver_condition else []
+        conditions = [self._join_condition] if self._join_condition else []
         conditions.append("d.org = :org")
-        conditions += [self._fragment(part) for part in conjuncts(filter) if part is not self._driver]
+        conditions += [self._fragment(part) for part in conjuncts(filter) if part is not self._joined]
         return " AND ".join(conditions)
 
     def sort_keys(self, sort: Sort) -> list[str]:
@@ -164,7 +165,7 @@ class Builder:
         if "\n" in needle:
             return "false"  # it would match across the two halves
         itself = f"d.search LIKE {self._bind('%' + _escape(needle) + '%')} ESCAPE '\\'"
-        match = None if self._driver_condition else self._syntax.search_match(needle)
+        match = None if self._join_condition else self._syntax.search_match(needle)
         if match is None:
             return itself
         return f"({self._syntax.search_subquery.format(value=self._bind(match))} AND {itself})"
@@ -315,6 +316,7 @@ class Builder:
 
 
 def is_member(part: Filter) -> TypeGuard[Comparison]:
+    """Whether devices must have exactly a given tag or owner, which a table of links finds."""
     return (
         isinstance(part, Comparison)
         and part.field in LINKS
@@ -367,6 +369,7 @@ def nearest(value: int | float, operator: Operator) -> float | None:
 
 
 def scalar(comparison: Comparison) -> object:
+    """What to bind for the value of a comparison: for a pattern, or a text to be contained, the pattern of LIKE."""
     value = canonical_value(comparison)
     if isinstance(value, Pattern):
         return _like(value)

@@ -11,7 +11,7 @@ from fleetroll.store.select import COLUMNS
 from fleetroll.store.syntax import Syntax
 
 V = TypeVar("V")
-_LISTED = 512
+_LISTED = 512  # members of a list that one statement takes
 _EVENT_COLUMNS = "id, org, at, type, subject, subject_id, name, actor, request, data, reported_at"
 LIFE = ("device.identity_changed", "device.decommissioned")  # types of what changes the status of a device
 # Literal, so that a partial index can serve it.

@@ -38,14 +38,17 @@ class Planner:
         is_rare = devices < frequencies.MOST and devices * _GATHERING[False] < walked
         return Plan(driver, gathered=True) if is_rare else UNPLANNED
 
-    async def slice(self, org: int, filter: Filter | None, sort: Sort, first: int, matching: int, total: int) -> Plan:
-        """The plan of a page by offset that ends at `first`. To walk there passes `total / matching` for each."""
+    async def slice(self, org: int, filter: Filter | None, sort: Sort, end: int, matching: int, total: int) -> Plan:
+        """The plan of a page by offset that ends at the place `end` among the `matching` devices, of `total` in all.
+
+        Walking there passes `total / matching` devices for each that matches.
+        """
         if sort.field == "id" and (driver := select.alone(self._syntax, filter)):
             return Plan(driver)
-        walked = first * total // matching
+        walked = end * total // matching
         is_joined = select.is_joined(self._syntax, filter)
         if is_joined and sort.field == "id":
-            gathering = first * _JOINING  # what comes after the first ones of each tally is not read
+            gathering = end * _JOINING  # of each tally, no more than the first `end` are read
         else:
             gathering = matching * _GATHERING[select.is_covered(filter, sort)]
         if gathering >= walked:

@@ -418,14 +418,14 @@ class Certificates(Protocol):
     async def revoked(self, org: int, authority: int, at: Instant, after: int, limit: int) -> list[Revocation]:
         """The authority's revoked certificates that expire after `at`, with an id above `after`, by id."""
 
-    async def withdrawn(self, serial: str) -> list[bytes]:
+    async def revoked_anywhere(self, serial: str) -> list[bytes]:
         """What any authority of any organization, deleted ones too, has revoked under that serial number, in DER."""
 
     async def counts(self, org: int, at: Instant) -> dict[int, Tally]:
         """By authority; those that have issued nothing are left out."""
 
     async def forget(self, org: int, authority: int) -> None:
-        """Remove all that an authority has issued; what of it was revoked stays `withdrawn` forever."""
+        """Remove all that an authority has issued; what of it was revoked stays in `revoked_anywhere` forever."""
 
 
 class Mailbox(Struct, frozen=True):

@@ -106,7 +106,8 @@ class PostgresStore:
         read = Pool(url, _READ)
         self.read: port.Records = Records(Reading(read), SYNTAX)
         tenant_of = Tenants(self.read.organizations).of
-        scan, bulk, write, self._backups = (Pool(url, one, tenant_of) for one in (_SCAN, _BULK, _WRITE, _BACKUP))
+        scan, bulk = Pool(url, _SCAN, tenant_of), Pool(url, _BULK, tenant_of)
+        write, self._backups = Pool(url, _WRITE), Pool(url, _BACKUP)
         self._pools = [read, scan, bulk, write, self._backups]
         self.scan: port.Records = Records(Reading(scan), SYNTAX)
         self.bulk: port.Records = Records(Reading(bulk), SYNTAX)

@@ -89,12 +89,13 @@ class Writing:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._later: dict[str, list[tuple[str, list[Values]]]] = {}
+        self._later: dict[str, list[tuple[str, list[Values]]]] = {}  # what is held back, by table
+        # By organization and noun: how much of a quota is used, and what of that is held back.
         self._used: dict[tuple[int, str], int] = {}
         self._added: dict[tuple[int, str], int] = {}
         self.locked: set[int] = set()
         self.has_written = False
-        self._holds_rows = False
+        self._holds_rows = False  # by having written them; whoever does must not wait for an organization
         self.records: port.Records = Records(self, SYNTAX)
 
     async def one(self, statement: str, values: Values) -> Row | None:

@@ -21,7 +21,7 @@ from fleetroll.store.statements import SQL
 T = TypeVar("T")
 
 CHANNEL = "fleetroll"
-_LONGEST_TURN = 0.01
+_LONGEST_TURN = 0.01  # seconds
 _MOST_ATTEMPTS = 10
 
 
@@ -153,9 +153,7 @@ class Writer:
         except Exception as problem:
             if isinstance(problem, DatabaseAway):
                 raise
-            if _is_transient(problem) and job.attempts < _MOST_ATTEMPTS:
-                job.attempts += 1
-                raise _Undone(carefully=False) from None
+            _run_again(problem, [job], carefully=False)
             is_broken = isinstance(problem, asyncpg.PostgresError)
             if not is_broken or len(jobs) == 1:  # else it may be the fault of what another job had kept for later
                 job.error = problem
@@ -193,9 +191,7 @@ class Writer:
         except Exception as problem:
             if isinstance(problem, DatabaseAway):
                 raise
-            if _is_transient(problem) and job.attempts < _MOST_ATTEMPTS:
-                job.attempts += 1
-                raise _Undone(carefully=True) from None
+            _run_again(problem, [job], carefully=True)
             job.error = problem
             writing.discard(held)
             await session.command("ROLLBACK TO work")
@@ -205,10 +201,7 @@ class Writer:
         try:
             await writing.flush()
         except asyncpg.PostgresError as problem:
-            if _is_transient(problem) and all(job.attempts < _MOST_ATTEMPTS for job in jobs):
-                for job in jobs:
-                    job.attempts += 1
-                raise _Undone(carefully=False) from None
+            _run_again(problem, jobs, carefully=False)
             if len(jobs) == 1:
                 raise
             raise _Undone(carefully=True) from None
@@ -243,6 +236,10 @@ class Writer:
                 job.future.set_exception(problem)
 
 
-def _is_transient(problem: Exception) -> bool:
-    """Whether the same transaction may well succeed if it is run again."""
-    return isinstance(problem, asyncpg.SerializationError | asyncpg.DeadlockDetectedError)
+def _run_again(problem: Exception, jobs: list[_Job], *, carefully: bool) -> None:
+    """Raises _Undone where the same transaction may well succeed if it is run again, and was not too often."""
+    is_transient = isinstance(problem, asyncpg.SerializationError | asyncpg.DeadlockDetectedError)
+    if is_transient and all(job.attempts < _MOST_ATTEMPTS for job in jobs):
+        for job in jobs:
+            job.attempts += 1
+        raise _Undone(carefully=carefully) from None

@@ -33,8 +33,8 @@ _SCANNERS = 3  # one more than an organization can have, which may keep them bus
 _STEPS_BETWEEN_LOOKS = 5_000
 _STEPS_INTO_DOCUMENTS = 1_000  # many of which read a whole document
 _INLINE_SECONDS = 0.002
-_SCAN_TURN = 0.003
-_INTERRUPT_PAUSE = 0.05
+_SCAN_SECONDS = 0.003  # of one turn of the event loop, for all pages together
+_INTERRUPT_SECONDS = 0.05
 _SEARCH_TABLE = "device_search"
 _ALL_SETTLED = (1 << 63) - 1  # one writer commits events in the order of their numbers
 
@@ -79,9 +79,9 @@ class Writing(Inline):
         self._changes_of_last = connection.changes
         self._last_id = connection.last_insert_rowid
         self._match_counts = match_counts
-        self._changes: list[Indexed] = []
-        self._written: list[Indexed] = []
-        self._settled: list[Indexed] = []
+        self._changes: list[Indexed] = []  # gathered, and yet to be written to the index
+        self._written: list[Indexed] = []  # to the index, since the last `mark`: undone with the work
+        self._settled: list[Indexed] = []  # to the index, by works before that
 
     async def one(self, statement: str, values: Values) -> Row | None:
         self._write_before(statement)
@@ -250,7 +250,7 @@ class Adaptive(Threaded):
         if is_laborious(statement):  # one step of it would hold the loop for longer than a moment
             return await super().all(statement, values)
         # This turn of the loop has had its share; others may have waited for it.
-        while self._spent > _SCAN_TURN:  # noqa: ASYNC110  # what it waits for is the very next turn
+        while self._spent > _SCAN_SECONDS:  # noqa: ASYNC110  # what it waits for is the very next turn
             await asyncio.sleep(0)
         started = time.monotonic()
         self._deadline = started + _INLINE_SECONDS
@@ -311,7 +311,7 @@ class Scanners:
         """Until it ends, as one that has yet to begin takes no notice."""
         if connection := self._running.get(scan):
             connection.interrupt()
-            asyncio.get_running_loop().call_later(_INTERRUPT_PAUSE, self._interrupt, scan)
+            asyncio.get_running_loop().call_later(_INTERRUPT_SECONDS, self._interrupt, scan)
 
     def _end(self, tenant: int | None, deadline: asyncio.TimerHandle | None, scan: asyncio.Future[list[Row]]) -> None:
         if deadline is not None:
@@ -324,7 +324,7 @@ class Scanners:
         while self._running:
             for connection in self._running.values():
                 connection.interrupt()  # again, as one that has yet to begin takes no notice
-            await asyncio.wait(self._running, timeout=_INTERRUPT_PAUSE)
+            await asyncio.wait(self._running, timeout=_INTERRUPT_SECONDS)
         self._threads.shutdown()
         for connection in self._free:
             connection.close()

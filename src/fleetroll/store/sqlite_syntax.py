@@ -59,7 +59,7 @@ def _without(column: str, names: tuple[str, ...]) -> str:
 def json_holds(*values: Any) -> bool:
     """The function behind `json_predicate`, which SQLite does not have: of a document and a predicate."""
     document, predicate = values
-    return document is not None and jsonpath.holds(jsonpath.parsed(predicate), _decode(document)) is True
+    return document is not None and jsonpath.holds(jsonpath.parse_canonical(predicate), _decode(document)) is True
 
 
 def time_place(*values: Any) -> float | None:

@@ -25,9 +25,10 @@ from fleetroll.store.sqlite_syntax import SYNTAX
 T = TypeVar("T")
 logger = logging.getLogger("fleetroll.store")
 
-_SHORTEST_TURN, _LONGEST_TURN = 0.004, 0.01
-_QUIET_ROUNDS, _LONGEST_WAIT = 3, 0.002
-_LONGEST_WORK, _STEPS_BETWEEN_LOOKS = 0.02, 5_000
+# In seconds.
+_SHORTEST_TURN, _LONGEST_TURN, _LONGEST_WAIT, _LONGEST_WORK = 0.004, 0.01, 0.002, 0.02
+_QUIET_ROUNDS = 3
+_STEPS_BETWEEN_LOOKS = 5_000
 
 
 class _Job:

@@ -9,7 +9,7 @@ from fleetroll.store import lists, port, rows
 from fleetroll.store.connection import Connection, Values
 from fleetroll.store.statements import SQL
 
-_WORTH_LOADING = 16
+_WORTH_LOADING = 16  # events; fewer are inserted one by one
 _MOST_TYPES = 10
 _KEYS = {"first": "key:", "beyond": "key;"}  # between the two lie the actors that are keys
 

@@ -9,7 +9,7 @@ filters within filters, many positions at once, and a `**` within a filter, besi
 
 from fleetroll.core.jsonpath.evaluation import holds as holds
 from fleetroll.core.jsonpath.grammar import parse as parse
+from fleetroll.core.jsonpath.grammar import parse_canonical as parse_canonical
 from fleetroll.core.jsonpath.grammar import parse_path as parse_path
-from fleetroll.core.jsonpath.grammar import parsed as parsed
 from fleetroll.core.jsonpath.tree import translated as translated
 from fleetroll.core.jsonpath.writing import write as write

@@ -64,8 +64,8 @@ def parse(text: str) -> Predicate:
 
 
 @functools.lru_cache(maxsize=256)
-def parsed(text: str) -> Predicate:
-    """What a canonical text says, remembered: an engine asks for the same text once per row.
+def parse_canonical(text: str) -> Predicate:
+    """The predicate that `write` wrote as this text. Remembered: an engine asks for the same one once per row.
 
     `parse` has bounded what it was written from; it may be longer than that, and has more parentheses.
     """

@@ -92,7 +92,7 @@ def _unescaped(escape: re.Match[str]) -> str:
     return _CONTROLS.get(escape[4], escape[4])
 
 
-def unexpected(token: Token | None, hint: str = "") -> Fault:
+def unexpected(token: Token | None, hint: str) -> Fault:
     why = "ends too early" if token is None else f"goes wrong with {brief(token.text, 40)}"
     return refused(f"{why}; {hint}" if hint else why, 0 if token is None else token.column)
 

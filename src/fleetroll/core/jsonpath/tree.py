@@ -131,7 +131,7 @@ class Strict(Struct, frozen=True, tag=True):
 Predicate: TypeAlias = Compared | Exists | StartsWith | LikeRegex | All | Either | Negated | Unknown | Bare | Strict
 
 
-def translated(predicate: Predicate, words: Mapping[str, str]) -> Predicate:  # one case for each kind
+def translated(predicate: Predicate, words: Mapping[str, str]) -> Predicate:
     """The predicate in which texts that values are compared with are replaced as `words` says."""
     match predicate:
         case Compared(symbol, left, right):

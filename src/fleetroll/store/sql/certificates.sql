@@ -32,7 +32,7 @@ SELECT id, serial, revoked_at, reason FROM certificate
 WHERE org = :org AND authority = :authority AND revoked_at IS NOT NULL AND not_after > :at AND id > :after
 ORDER BY id LIMIT :limit;
 
--- certificate_withdrawn: all tenants, what was revoked under that serial number: an authority may be trusted elsewhere
+-- certificate_revoked_anywhere: all tenants, what was revoked under that serial number: an authority may be trusted elsewhere
 SELECT der FROM certificate WHERE serial = :serial AND revoked_at IS NOT NULL
 UNION ALL SELECT der FROM revocation WHERE serial = :serial;
 

@@ -6,6 +6,7 @@ from msgspec import UNSET, UnsetType, structs
 
 from fleetroll.core import documents, ids, limits, model, names
 from fleetroll.core.faults import invalid
+from fleetroll.core.query import Slice
 from fleetroll.core.templates import metric
 from fleetroll.dialects.blynk.mapping.datastreams import latest
 from fleetroll.dialects.blynk.mapping.metafields import values
@@ -157,8 +158,8 @@ def device(shown: numbered_devices.Shown, request: Request) -> shapes.Device:
     )
 
 
-def page(result: numbered_devices.Listed, request: Request) -> shapes.DevicePage:
-    return shapes.DevicePage([device(shown, request) for shown in result.devices], result.total)
+def page(result: Slice[numbered_devices.Shown], request: Request) -> shapes.DevicePage:
+    return shapes.DevicePage([device(shown, request) for shown in result.records], result.total)
 
 
 def _base(result: numbered_devices.Details, request: Request) -> dict[str, Any]:

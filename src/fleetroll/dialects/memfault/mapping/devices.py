@@ -15,7 +15,7 @@ from fleetroll.core import documents, extras, limits, model, names
 from fleetroll.core.documents import EMPTY
 from fleetroll.core.faults import invalid
 from fleetroll.core.guards import etag
-from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort, every
+from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Slice, Sort, every
 from fleetroll.core.times import iso, require_iso
 from fleetroll.dialects.memfault.mapping.hardware_versions import hardware, name_of
 from fleetroll.dialects.memfault.mapping.paging import many, offset_page
@@ -76,9 +76,9 @@ def shown(view: views.View, request: Request, hardware: Hardware = str) -> Reply
     return Reply(One(device(view, request.path["project"], hardware)), etag=tag)
 
 
-def page(result: views.Views, request: Request, hardware: Hardware = str) -> LongList:
+def page(result: Slice[views.View], request: Request, hardware: Hardware = str) -> LongList:
     slug = request.path["project"]
-    return many(result.views, result.total, lambda view: device(view, slug, hardware), request)
+    return many(result.records, result.total, lambda view: device(view, slug, hardware), request)
 
 
 def newer_shown(view: views.View, request: Request) -> Reply:
@@ -86,7 +86,7 @@ def newer_shown(view: views.View, request: Request) -> Reply:
     return shown(view, request, HardwareName)
 
 
-def newer_page(result: views.Views, request: Request) -> LongList:
+def newer_page(result: Slice[views.View], request: Request) -> LongList:
     return page(result, request, HardwareName)
 
 

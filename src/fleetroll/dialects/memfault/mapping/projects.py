@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import UNSET
 
 from fleetroll.core import model, names
+from fleetroll.core.query import Slice
 from fleetroll.core.times import iso
 from fleetroll.dialects.memfault.mapping.members import keep_slug
 from fleetroll.dialects.memfault.mapping.paging import by_creation, check_order, many, offset_page, picked
@@ -49,8 +50,8 @@ def list_projects(request: Request) -> projects.Listing:
     return projects.Listing(choose, offset_page(request))
 
 
-def project_page(result: projects.Projects, request: Request) -> LongList:
-    return many(result.projects, result.total, project_shape, request)
+def project_page(result: Slice[projects.Project], request: Request) -> LongList:
+    return many(result.records, result.total, project_shape, request)
 
 
 def new_project(request: Request) -> organizations.Described:

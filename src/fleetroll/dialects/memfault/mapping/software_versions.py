@@ -4,6 +4,7 @@ import functools
 
 from fleetroll.core import model
 from fleetroll.core.ids import text_number
+from fleetroll.core.query import Slice
 from fleetroll.core.times import iso
 from fleetroll.dialects.memfault.mapping.paging import many, offset_page
 from fleetroll.dialects.memfault.shapes import software_versions as shapes
@@ -22,8 +23,8 @@ def software_type(name: str) -> shapes.SoftwareType:
     return shapes.SoftwareType(id=text_number(name), name=name)
 
 
-def software_types(found: software_versions.Types, request: Request) -> LongList:
-    return many(found.types, found.total, _type_shape, request)
+def software_types(found: Slice[software_versions.Type], request: Request) -> LongList:
+    return many(found.records, found.total, _type_shape, request)
 
 
 def _type_shape(found: software_versions.Type) -> shapes.SoftwareTypeDetails:
@@ -56,5 +57,5 @@ def _version_shape(record: model.SoftwareVersion) -> shapes.SoftwareVersion:
     return shapes.SoftwareVersion(record.id, record.version, False, made, software_type(record.type))
 
 
-def software_version_page(found: software_versions.Versions, request: Request) -> LongList:
-    return many(found.versions, found.total, _version_shape, request)
+def software_version_page(found: Slice[model.SoftwareVersion], request: Request) -> LongList:
+    return many(found.records, found.total, _version_shape, request)

@@ -6,7 +6,6 @@ from msgspec import UNSET, UnsetType, structs
 
 from fleetroll.core import documents, names
 from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, Settings, windows
-from fleetroll.core.dms import name as dms_name
 from fleetroll.core.documents import EMPTY
 from fleetroll.core.guards import etag
 from fleetroll.core.model import unstored
@@ -80,7 +79,7 @@ def _span(seconds: int | UnsetType) -> int | None:
 
 def new_dms(request: Request) -> Dms:
     body = request.body
-    name = dms_name(body.name, "name")
+    name = names.path_segment(body.name, "name")
     title = name if body.title is None else names.line(body.title, "title")
     metadata = documents.of(body.metadata, "metadata")
     settings = _settings_in(body.settings)
