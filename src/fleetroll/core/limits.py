@@ -189,6 +189,7 @@ BUS_COMMANDS_SHARE = 0.125  # of the free disk
 # Of the disk that is free or taken by what organizations' devices have published: what each may take, all together, and
 # beyond that, in equal parts, those that have taken little.
 BUS_INGEST_SHARE, BUS_INGEST_TOTAL, BUS_INGEST_LAST = 0.125, 0.5, 0.125
+BUS_LOOK_BYTES = 4 << 30  # more than a broker writes in the few seconds between two looks at its disk
 BUS_CONSUMER_IDLE = 30
 BUS_CONSUMERS = 100_000  # of all devices' commands; each takes some 50 KB of the broker's memory
 BUS_DEVICE_CONSUMERS = 1_000
