@@ -77,10 +77,13 @@ class PlatformStreams:
 
     async def require(self, orgs: Collection[str]) -> None:
         """Make the streams of these organizations too."""
+        names = set(map(ingest_stream, orgs))
+        if self._orgs is not None and self._orgs.issuperset(orgs) and names <= self._there.keys():
+            return  # whoever looks at the streams at the moment, which may take seconds, removes none of these
         async with self._changing:
             assert self._orgs is not None
             self._orgs.update(orgs)
-            await self._take_over(set(map(ingest_stream, orgs)) - self._there.keys() - self._away)
+            await self._take_over(names - self._there.keys() - self._away)
 
     def release(self, orgs: Iterable[str]) -> None:
         """No device of these organizations can publish any more."""
