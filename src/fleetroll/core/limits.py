@@ -195,6 +195,7 @@ BUS_LOOK_BYTES = 4 << 30  # more than a broker writes in the few seconds between
 BUS_CONSUMER_IDLE = 30
 BUS_CONSUMERS = 100_000  # of all devices' commands; each takes some 50 KB of the broker's memory
 BUS_DEVICE_CONSUMERS = 1_000
+BUS_TENANT_CONSUMERS = 0.9  # of those that other organizations leave
 BUS_FOLLOWERS = 10_000  # of what devices say, of the applications of one organization, role and scopes
 # A device's connection that was lost without a word counts until its silence is over. Each subject that a connection
 # subscribes to takes some 500 bytes of the broker's memory.
