@@ -391,6 +391,54 @@ def test_accounts_that_the_broker_never_knew_are_taken_away_at_once(tmp_path: Pa
     run(story())
 
 
+def test_whoever_waits_no_longer_for_the_broker_to_know_an_account_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others wait for the same, and on a busy machine it may take longer than anybody waits."""
+    stopped: list[bool] = []
+
+    class Slow(Registry):
+        async def settled(self, numbers: Sequence[int]) -> None:
+            try:
+                await asyncio.sleep(0.5)
+            except asyncio.CancelledError:
+                stopped.append(True)
+                raise
+            await super().settled(numbers)
+
+    async def story() -> None:
+        registry = Slow()
+        async with broker(tmp_path / "nats", registry) as served:
+            for _ in range(10):
+                minted = served.mint_device(ORG, DEVICE)
+                registry.want(minted.account, DeviceAccount(minted.account, ORG, DEVICE))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(served.settle(), 0.2)
+            await served.settle()
+            assert not stopped
+            assert not registry.waiting
+
+    run(story())
+
+
+def test_nobody_waits_for_a_broker_that_is_away(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._process is not None
+            registry.want("refused", DeviceAccount("refused", ORG, DEVICE))
+            os.kill(served._process.pid, signal.SIGSTOP)  # type: ignore[arg-type]
+            waiting = asyncio.create_task(served.settle())
+            await asyncio.sleep(0.5)
+            assert not waiting.done()
+            os.kill(served._process.pid, signal.SIGKILL)  # type: ignore[arg-type]
+            began = time.monotonic()
+            await waiting
+            assert time.monotonic() - began < limits.BUS_SETTLE / 2
+
+    run(story())
+
+
 def stored_of(files: Files) -> set[str]:
     """The accounts of which something is stored."""
     return {one.name for one in (files.streams / "jetstream").iterdir()}

@@ -66,6 +66,24 @@ async def apart(url: str, minted: Minted, subject: str = "") -> AsyncIterator[in
         await process.wait()
 
 
+def test_however_many_come_and_go_at_the_same_time_nobody_who_is_gone_is_taken_to_be_there(tmp_path: Path) -> None:
+    async def come_and_go(url: str, minted: Minted) -> None:
+        for _ in range(25):
+            await (await client(url, minted)).close()
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = await with_device(served, registry)
+            await asyncio.gather(*(come_and_go(address(served), minted) for _ in range(30)))
+            last = await client(address(served), minted)
+            await registry.until(lambda: minted.account in registry.present_now)
+            await last.close()
+            await registry.until(lambda: minted.account not in registry.present_now)
+
+    run(story())
+
+
 def test_a_device_that_falls_silent_is_noticed(tmp_path: Path) -> None:
     """Nothing tells the broker that the device is gone: its connection stays, and nobody reads from it."""
 

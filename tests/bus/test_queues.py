@@ -315,3 +315,34 @@ def test_one_device_may_not_have_all_the_consumers(tmp_path: Path, monkeypatch: 
                 await one.close()
 
     run(story())
+
+
+def test_one_organization_may_not_have_all_the_consumers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def listen(device: Client, org: str, id: str, name: str) -> bool:
+        filtered, stream = f"{org}.production.command.queue.{id}.*", f"{org}_command_queue"
+        config = {"name": name, "filter_subject": filtered, "deliver_policy": "all", "ack_policy": "explicit"}
+        body = {"stream_name": stream, "config": config}
+        made = await ask(device, f"CONSUMER.CREATE.{stream}.{name}.{filtered}", body)
+        assert made.get("config") == config or made["error"]["err_code"] == 10026
+        return "error" not in made
+
+    async def taken(served: Any, registry: Registry, org: str, devices: range) -> int:
+        """How many the devices of an organization can have."""
+        count = 0
+        for id in (f"{number:024x}" for number in devices):
+            device = await client(address(served), await with_device(served, registry, org, id))
+            for number in range(limits.BUS_DEVICE_CONSUMERS):
+                count += await listen(device, org, id, f"c{number}")
+            await device.close()
+        return count
+
+    async def story() -> None:
+        registry = Registry()
+        monkeypatch.setattr(limits, "BUS_CONSUMERS", 200)
+        monkeypatch.setattr(limits, "BUS_DEVICE_CONSUMERS", 100)
+        async with broker(tmp_path / "nats", registry) as served:
+            assert await taken(served, registry, ORG, range(1, 4)) == 180
+            assert await taken(served, registry, "org_2", range(4, 5)) == 18
+            assert await taken(served, registry, "org_3", range(5, 6)) == 1
+
+    run(story())

@@ -339,6 +339,30 @@ def test_a_device_that_comes_back_to_an_organization_finds_its_stream(tmp_path: 
     run(story())
 
 
+def test_a_look_at_the_streams_holds_up_no_device_of_an_organization_that_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a broker is busy, it may need seconds to list them."""
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.1)
+    listed, begun, go_on = streams.listed, asyncio.Event(), asyncio.Event()
+
+    async def slow(client: Client) -> streams.Listing:
+        begun.set()
+        await go_on.wait()
+        return await listed(client)
+
+    async def story() -> None:
+        registry = Registry()
+        async with devices_of(tmp_path, registry, LOUD) as (served, _, _):
+            monkeypatch.setattr(streams, "listed", slow)
+            await begun.wait()
+            another = await device_of(served, registry, LOUD)
+            await another.close()
+            go_on.set()
+
+    run(story())
+
+
 @pytest.mark.parametrize(("count", "size"), [(limits.BUS_BATCH, 1), (2 * limits.BUS_BATCH_BYTES // 60_000, 60_000)])
 def test_what_is_stored_is_removed_from_the_broker_if_it_is_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, size: int
@@ -399,25 +423,25 @@ class SmallDisk:
         return sum(file.stat().st_size for file in self._directory.rglob("*.blk") if file.exists())
 
 
+@pytest.mark.parametrize("seconds", [0.1, 2.5])
 def test_organizations_that_flood_together_leave_room_on_the_disk_and_for_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.1)
+    """However much each may take between two looks."""
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", seconds)
     disk, large = SmallDisk(96 << 20, tmp_path / "nats" / "streams"), bytes(60_000)
     monkeypatch.setattr(Process, "room", lambda _: disk.free())
     orgs = [f"org_{number}" for number in range(1, 13)]
     quiet, *flooding = orgs
 
     async def flooded(device: Client, org: str) -> int:
-        """Publish until that is refused, no faster than bounds follow it. Returns how often it was taken."""
-        for taken in itertools.count(1):
+        """Publish until that is refused. Returns how often it was taken."""
+        for taken in itertools.count():
             try:
                 await device.jetstream(timeout=PATIENCE).publish(subject(org), large)
             except nats.js.errors.APIError as refusal:
                 assert refusal.err_code == 10077
-                return taken - 1
-            if not taken % 8:
-                await disk.looked_at()
+                return taken
         raise AssertionError
 
     async def story() -> None:

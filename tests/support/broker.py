@@ -253,7 +253,7 @@ async def with_app(served: Broker, registry: Any, org: str = ORG) -> Minted:
 
 
 async def settled(served: Broker, registry: Any) -> None:
-    """Wait until the broker knows all: `settle` gives up after two seconds, and a busy machine may need longer."""
+    """Wait until the broker knows all: `settle` gives up after a while, and a busy machine may need longer."""
     await served.settle()
     await registry.until(lambda: not registry.waiting)
 

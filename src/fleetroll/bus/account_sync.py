@@ -16,6 +16,7 @@ from fleetroll.bus.platform_streams import PlatformStreams
 from fleetroll.bus.port import Account, AppAccount, Change, DeviceAccount, Registry
 from fleetroll.bus.settings import Files
 from fleetroll.bus.trouble import Trouble
+from fleetroll.core import limits
 
 logger = logging.getLogger("fleetroll.broker")
 
@@ -63,6 +64,9 @@ class AccountSync:
         self._reconciled_at = 0  # how often the connection had been lost by then
         self._trouble = Trouble("accounts are waiting")
         self._publishing = asyncio.Lock()
+        self._asked: list[asyncio.Future[None]] = []  # who waits until what has changed by now is published
+        self._served: list[asyncio.Future[None]] = []  # those for whom it is being published
+        self._soon = asyncio.Event()
 
     async def reconcile(self) -> None:
         """Make the broker know all accounts that there should be, and no others."""
@@ -83,16 +87,42 @@ class AccountSync:
             self._reconciled_at = reconnects
 
     async def run(self) -> None:
-        """Publish what changes, a few times a second, until cancelled."""
-        while not links.is_cancelled():
-            await asyncio.sleep(_ROUND_SECONDS)
-            if links.is_connected(self._system):
-                try:
-                    await self._bring_up_to_date()
-                    self._trouble.end()
-                except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
-                    self._trouble.report(problem)
-                    await asyncio.sleep(_RETRY_SECONDS)
+        """Publish what changes, a few times a second or when asked to, until cancelled."""
+        try:
+            while not links.is_cancelled():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_ROUND_SECONDS):
+                        await self._soon.wait()
+                self._soon.clear()
+                if links.is_connected(self._system):
+                    await self._try_to_bring_up_to_date()
+        finally:
+            self.give_up()
+
+    async def _try_to_bring_up_to_date(self) -> None:
+        try:
+            await self._bring_up_to_date()
+            self._trouble.end()
+        except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
+            self._trouble.report(problem)
+            self.give_up()
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def settle(self) -> None:
+        """Have what has changed by now published at once. Returns when it is, or when that has failed.
+
+        Whoever waits no longer stops nothing: others wait for the same.
+        """
+        if links.is_connected(self._system):
+            asked = asyncio.get_running_loop().create_future()
+            self._asked.append(asked)
+            self._soon.set()
+            await asked
+
+    def give_up(self) -> None:
+        """The broker is away, and nobody is to wait for it."""
+        _let_go(self._asked)
+        _let_go(self._served)
 
     async def _bring_up_to_date(self) -> None:
         """Publish what has changed; first compare all accounts if the broker was away, as it may have lost some."""
@@ -105,23 +135,40 @@ class AccountSync:
 
     async def publish_changes(self) -> None:
         async with self._publishing:
-            while changes := await self._registry.changes():
-                # Each account once: the broker fails if it is asked to make the same streams twice at the same time.
-                latest = {change.public: change.account for change in changes}
-                for public in latest:
-                    self._refused.pop(public, None)
-                # Whoever has lost access goes first: lack of room for others must not delay that.
-                ended = [public for public, account in latest.items() if account is None]
-                await self._remove(ended)
-                if ended:
-                    # Connections end with their account, but by its name nobody can tell any more whose they were.
-                    self._on_removed()
-                    await self._release([change for change in changes if latest[change.public] is None])
-                accounts = [account for account in latest.values() if account is not None]
-                await self._platform.require(_orgs_of_devices(accounts))
-                too_large = await self._accounts.publish(accounts)
-                await self._prepare([account for account in accounts if account not in too_large])
-                await self._registry.settled([change.number for change in changes])
+            try:
+                while await self._publish_some():
+                    pass
+            finally:
+                _let_go(self._served)
+
+    async def _publish_some(self) -> bool:
+        """Whether there was something to publish."""
+        self._served += self._asked
+        self._asked.clear()
+        changes = await self._registry.changes()
+        if changes:
+            await self._publish(changes)
+        if len(changes) < limits.BUS_CHANGES:  # that was all of it
+            _let_go(self._served)
+        return bool(changes)
+
+    async def _publish(self, changes: Sequence[Change]) -> None:
+        # Each account once: the broker fails if it is asked to make the same streams twice at the same time.
+        latest = {change.public: change.account for change in changes}
+        for public in latest:
+            self._refused.pop(public, None)
+        # Whoever has lost access goes first: lack of room for others must not delay that.
+        ended = [public for public, account in latest.items() if account is None]
+        await self._remove(ended)
+        if ended:
+            # Connections end with their account, but by its name nobody can tell any more whose they were.
+            self._on_removed()
+            await self._release([change for change in changes if latest[change.public] is None])
+        accounts = [account for account in latest.values() if account is not None]
+        await self._platform.require(_orgs_of_devices(accounts))
+        too_large = await self._accounts.publish(accounts)
+        await self._prepare([account for account in accounts if account not in too_large])
+        await self._registry.settled([change.number for change in changes])
 
     async def _release(self, ended: Sequence[Change]) -> None:
         """Give up the streams of organizations that have no device left that could publish."""
@@ -180,3 +227,11 @@ class AccountSync:
 
 def _orgs_of_devices(accounts: Iterable[Account]) -> set[str]:
     return {account.org for account in accounts if isinstance(account, DeviceAccount)}
+
+
+def _let_go(asked: list[asyncio.Future[None]]) -> None:
+    """Let them wait no longer."""
+    for one in asked:
+        if not one.done():  # by a deadline of its own
+            one.set_result(None)
+    asked.clear()

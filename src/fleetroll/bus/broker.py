@@ -22,12 +22,12 @@ from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
 from fleetroll.bus.reach import Reach
 from fleetroll.bus.trouble import Trouble
+from fleetroll.core import limits
 from fleetroll.core.faults import Fault
 
 logger = logging.getLogger("fleetroll.broker")
 
 _RETRY_SECONDS = 1.0
-_SETTLE_SECONDS = 2.0
 _STANDBY_SECONDS = 5.0
 _CERTIFICATE_SECONDS = 3600.0
 _CLUSTER_SECONDS = 15.0
@@ -233,7 +233,7 @@ class Broker(Mint):
     async def settle(self) -> None:
         with contextlib.suppress(*links.FAILURE, Fault):  # it is tried again
             if self._account_sync is not None and self._serving.is_set():
-                await asyncio.wait_for(self._account_sync.publish_changes(), _SETTLE_SECONDS)
+                await asyncio.wait_for(self._account_sync.settle(), limits.BUS_SETTLE)
             else:
                 await self._reach.settle()
 
@@ -357,6 +357,8 @@ class Broker(Mint):
         assert self._system is not None
         if not self._system.is_closed:  # by ourselves, at the end
             logger.warning("lost the connection to the broker")
+        if self._account_sync is not None:
+            self._account_sync.give_up()
 
     async def _system_failed(self, problem: Exception) -> None:
         self._away.report(problem)

@@ -7,9 +7,10 @@ and its subjects are taken over a few organizations at a time, so that none is w
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
 from nats.aio.client import Client
 
 from fleetroll.bus import streams
@@ -53,7 +54,8 @@ class PlatformStreams:
         self._away: set[str] = set()  # names of those on servers of a cluster that do not answer
         self._listed: set[str] = set()  # names of all, whoever has made them
         self._disk: Disk | None = None  # as it was then
-        self.changed = asyncio.Event()  # set when one was made
+        self._busy: set[str] = set()  # names of streams that hold much, or did and still take in messages
+        self.changed = asyncio.Event()  # set when one was made, or more bounds are to be corrected
         self._changing = asyncio.Lock()
         self._trouble = Trouble("devices of an organization cannot publish")
 
@@ -75,10 +77,13 @@ class PlatformStreams:
 
     async def require(self, orgs: Collection[str]) -> None:
         """Make the streams of these organizations too."""
+        names = set(map(ingest_stream, orgs))
+        if self._orgs is not None and self._orgs.issuperset(orgs) and names <= self._there.keys():
+            return  # whoever looks at the streams at the moment, which may take seconds, removes none of these
         async with self._changing:
             assert self._orgs is not None
             self._orgs.update(orgs)
-            await self._take_over(set(map(ingest_stream, orgs)) - self._there.keys() - self._away)
+            await self._take_over(names - self._there.keys() - self._away)
 
     def release(self, orgs: Iterable[str]) -> None:
         """No device of these organizations can publish any more."""
@@ -99,12 +104,19 @@ class PlatformStreams:
         held = {name: one for name, one in listing.held.items() if name in wanted or _is_ours(name, one)}
         for name in sorted(self._there.keys() - held.keys() - listing.away):
             logger.error("the broker has lost stream %s, with what had not been read", name)
-        self._there, self._away = held, listing.away
+        before, self._there, self._away = self._there, held, listing.away
         self._listed = listing.held.keys() | listing.away
         if self._room is not None:
-            taken = sum(one.state.bytes for name, one in held.items() if name != COMMANDS)
-            self._disk = Disk(self._room(), taken, len(self._orgs or ()))
+            self._note_disk(self._room(), before)
         return wanted - held.keys() - listing.away
+
+    def _note_disk(self, free: int, before: Mapping[str, Held]) -> None:
+        ours = {name: one.state for name, one in self._there.items() if name != COMMANDS}
+        disk = Disk(free, sum(one.bytes for one in ours.values()), len(self._orgs or ()))
+        # What a busy stream held may just have been removed, as it was stored.
+        moving = {name for name in self._busy & before.keys() & ours.keys() if before[name].state != ours[name]}
+        self._busy = moving | {name for name, one in ours.items() if disk.is_much(one.bytes)}
+        self._disk = replace(disk, busy=len(self._busy))
 
     def is_wanted(self, name: str) -> bool:
         return self._orgs is None or name == COMMANDS or name.removeprefix(_OF_AN_ORG) in self._orgs
@@ -146,13 +158,15 @@ class PlatformStreams:
             return  # on a full disk, the broker cannot change anything
         wrong = [name for name in self._there.keys() & self._wanted() - {COMMANDS} if not self._is_bound_right(name)]
         wrong.sort(key=self._held, reverse=True)
-        await self._make(wrong[:_MADE_AT_ONCE])
+        if await self._make(wrong[:_MADE_AT_ONCE]) and wrong[_MADE_AT_ONCE:]:
+            self.changed.set()
 
-    async def _make(self, names: Iterable[str]) -> None:
-        """What fails holds up nobody else; whoever looks next tries again."""
+    async def _make(self, names: Iterable[str]) -> bool:
+        """Whether all could be made. What fails holds up nobody else; whoever looks next tries again."""
         made = await asyncio.gather(*map(self._make_one, names))
         if all(made):
             self._trouble.end()
+        return all(made)
 
     async def _make_one(self, name: str) -> bool:
         is_new = name not in self._there
@@ -175,7 +189,7 @@ class PlatformStreams:
     def _bound(self, name: str, disk: Disk) -> int:
         if name == COMMANDS:
             return self._held(name) + max(limits.BUS_LEAST_ROOM, int(disk.free * limits.BUS_COMMANDS_SHARE))
-        return disk.bound(self._held(name))
+        return disk.bound(self._held(name), is_busy=name in self._busy)
 
     def _is_bound_right(self, name: str) -> bool:
         """Whether a stream's bound is about right."""
@@ -185,7 +199,7 @@ class PlatformStreams:
         if name == COMMANDS:
             wanted = self._bound(name, self._disk)
             return wanted // 2 <= has <= 2 * wanted
-        return self._disk.is_right(has, self._held(name))
+        return self._disk.is_right(has, self._held(name), is_busy=name in self._busy)
 
     def _held(self, name: str) -> int:
         return self._there[name].state.bytes if name in self._there else 0

@@ -188,7 +188,9 @@ class Bus(Protocol):
         """Tell applications of readings that did not come by the broker. One that is away misses them."""
 
     async def settle(self) -> None:
-        """Publish at once which accounts have changed; a broker that is away is not waited for."""
+        """Wait until the broker knows which accounts have changed, for `BUS_SETTLE` at most; one that is away is not
+        waited for.
+        """
 
     async def send(self, org: str, env: str, device: str, name: str, body: bytes) -> None:
         """Queue a command. Returns once it is stored. Raises Fault unavailable `broker_unavailable` or `no_broker`."""
@@ -211,7 +213,7 @@ class Registry(Protocol):
         """Every account that there should be."""
 
     async def changes(self) -> list[Change]:
-        """Accounts to publish or to take away, oldest first; some at a time."""
+        """Accounts to publish or to take away, oldest first; up to `BUS_CHANGES` at a time."""
 
     async def settled(self, numbers: Sequence[int]) -> None:
         """Forget these changes."""

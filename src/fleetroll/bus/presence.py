@@ -19,6 +19,7 @@ _PAGE = 1024
 _OVERLAP = 64
 _AT_ONCE = 500
 _RETRY_SECONDS = 0.5
+_VERBS = frozenset({"CONNECT", "DISCONNECT"})
 
 Announce = Callable[[list[Announcement]], Awaitable[None]]
 
@@ -99,8 +100,7 @@ class Presence:
 
     async def run(self) -> None:
         """Follow them until cancelled."""
-        for verb in ("CONNECT", "DISCONNECT"):
-            await self._client.subscribe(f"$SYS.ACCOUNT.*.{verb}", cb=self._note)
+        await self._client.subscribe("$SYS.ACCOUNT.*.*", cb=self._note)
         while not links.is_cancelled():
             try:
                 await self._catch_up()
@@ -125,7 +125,11 @@ class Presence:
             await self._reconcile()
 
     async def _note(self, message: Msg) -> None:
+        # The library keeps the order of one subscription's messages only: with one for each verb, some who had come and
+        # gone at once would have gone before they came.
         _, _, account, verb = message.subject.split(".")
+        if verb not in _VERBS:
+            return
         event = msgspec.json.decode(message.data, type=_Event)
         connection = Connection(account, _name(event.server, event.client.id))
         self._events.put_nowait(ConnectionChange(connection, verb == "CONNECT"))

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import re
 import secrets
-from collections import defaultdict
 from collections.abc import Collection
 from functools import partial
 from typing import Any
@@ -22,6 +21,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus import commands, links, streams
+from fleetroll.bus.consumers import Consumers
 from fleetroll.bus.permissions import COMMANDS, Authority
 from fleetroll.bus.port import Registry
 from fleetroll.bus.replies import Replies
@@ -72,7 +72,7 @@ class Queues:
         self._registry = registry
         self._replies = replies
         self._asking = asyncio.Semaphore(limits.BUS_QUESTIONS)
-        self._consumers: defaultdict[str, set[str]] = defaultdict(set)  # of each device, as far as we know
+        self._consumers = Consumers()
         # Two rooms: calls wait for a device, questions perhaps for a broker that has lost them.
         self._questions = Room("questions about commands", replies, (_AWAY, None), _tenant)
         self._calls = Room("calls", replies, TOO_MANY, _tenant)
@@ -104,13 +104,7 @@ class Queues:
         self._consumers.clear()
 
     async def _note_end(self, message: Msg) -> None:
-        name = message.subject.rpartition(".")[2]
-        self._let_go(name.partition("_")[0], name)
-
-    def _let_go(self, device: str, name: str) -> None:
-        self._consumers[device].discard(name)
-        if not self._consumers[device]:
-            del self._consumers[device]
+        self._consumers.remove(message.subject.rpartition(".")[2])
 
     async def _ask(self, subject: str, body: bytes) -> bytes:
         """The broker's answer about streams; if it gives none, an error in its own form."""
@@ -162,23 +156,22 @@ class Queues:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             await self._replies.send(message.reply, msgspec.json.encode({"type": _CREATED, "error": _BAD_REQUEST}))
             return
-        reply = await self._make(device, config)
+        reply = await self._make(org, device, config)
         name_shown = consumer if given.config.deliver_subject else name
         await self._replies.send(
             message.reply, _as_requested(reply, f"{org}_command_queue", name_shown, requested["config"])
         )
 
-    async def _make(self, device: str, config: dict[str, Any]) -> bytes:
-        """The broker's answer. It bounds only the consumers of all devices together; those of each are bounded here."""
-        name, own = config["name"], self._consumers[device]
-        is_new = name not in own
-        if is_new and len(own) >= limits.BUS_DEVICE_CONSUMERS:
+    async def _make(self, org: str, device: str, config: dict[str, Any]) -> bytes:
+        """The broker's answer. It bounds only the consumers of all together; those of each are bounded here."""
+        name = config["name"]
+        is_new = name not in self._consumers
+        if not self._consumers.add(org, device, name):
             return msgspec.json.encode({"type": _CREATED, "error": _TOO_MANY_CONSUMERS})
-        own.add(name)
         subject = f"$JS.API.CONSUMER.CREATE.{COMMANDS}.{name}.{config['filter_subject']}"
         reply = await self._ask(subject, msgspec.json.encode({"stream_name": COMMANDS, "config": config}))
         if is_new and "error" in msgspec.json.decode(reply):
-            self._let_go(device, name)
+            self._consumers.remove(name)
         return reply
 
     def _name(self, wanted: _Wanted, device: str, consumer: str, account: str) -> str:

@@ -10,6 +10,7 @@ from nats.aio.msg import Msg
 from fleetroll.bus import links
 from fleetroll.bus.commands import unavailable
 from fleetroll.bus.keypairs import Pair
+from fleetroll.core import limits
 
 SETTLE, REFRESH = "keeper.settle", "keeper.refresh"
 """What the others ask of the process that keeps the broker: to publish accounts, and to have it reload its files."""
@@ -57,7 +58,7 @@ class Reach:
             self.on_shared(message.data)
 
     async def settle(self) -> None:
-        await self.client.request(SETTLE, b"", timeout=_KEEPER_SECONDS)
+        await self.client.request(SETTLE, b"", timeout=limits.BUS_SETTLE)
 
     async def refresh(self) -> None:
         """Have the broker reload its files. Returns when it has, or was restarted. Raises Fault unavailable."""

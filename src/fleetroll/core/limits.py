@@ -177,6 +177,8 @@ BUS_PORTION = 250  # messages that are asked for at a time
 BUS_STANDING_BYTES = 8 << 20  # that all idle streams together may send unasked
 BUS_REQUESTS = 256
 BUS_QUESTIONS = 1_000  # to the broker's stream API at a time: beyond ten thousand it drops them all
+BUS_CHANGES = 1_000  # of credentials, of which the broker is told at a time
+BUS_SETTLE = 5.0  # that a request which has changed a credential waits until the broker knows
 BUS_WAITER = 8 << 10  # what a waiting request takes besides its body
 BUS_WAITING, BUS_TENANT_WAITING = 256 << 20, 64 << 20  # of requests of one kind
 BUS_INGEST_AGE = 14 * 24 * 3600
@@ -189,9 +191,11 @@ BUS_COMMANDS_SHARE = 0.125  # of the free disk
 # Of the disk that is free or taken by what organizations' devices have published: what each may take, all together, and
 # beyond that, in equal parts, those that have taken little.
 BUS_INGEST_SHARE, BUS_INGEST_TOTAL, BUS_INGEST_LAST = 0.125, 0.5, 0.125
+BUS_LOOK_BYTES = 4 << 30  # more than a broker writes in the few seconds between two looks at its disk
 BUS_CONSUMER_IDLE = 30
 BUS_CONSUMERS = 100_000  # of all devices' commands; each takes some 50 KB of the broker's memory
 BUS_DEVICE_CONSUMERS = 1_000
+BUS_TENANT_CONSUMERS = 0.9  # of those that other organizations leave
 BUS_FOLLOWERS = 10_000  # of what devices say, of the applications of one organization, role and scopes
 # A device's connection that was lost without a word counts until its silence is over. Each subject that a connection
 # subscribes to takes some 500 bytes of the broker's memory.

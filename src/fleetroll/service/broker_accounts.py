@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from fleetroll.bus.port import Account, AppAccount, Bus, Change, DeviceAccount
-from fleetroll.core import policy
+from fleetroll.core import limits, policy
 from fleetroll.core.ids import broker_org, parse_broker_group, parse_broker_org
 from fleetroll.core.model import Credential, Instant, Protocol
 from fleetroll.core.policy import Action, Role
@@ -12,7 +12,6 @@ from fleetroll.service.keyring import is_enabled
 from fleetroll.service.portions import portions
 from fleetroll.store.port import AccountChange, KeyGroup, KeyUser, Records, Store
 
-_PAGE = 1_000
 _ROLES = {role.value: role for role in policy.GRANTABLE}
 
 
@@ -31,7 +30,10 @@ async def accounts(records: Records, at: Instant) -> list[Account]:
 async def changes(records: Records, bus: Bus, at: Instant) -> list[Change]:
     """The next accounts that the broker is to be told of, each as it is by now."""
     enabled = _EnabledOrganizations(records)
-    return [await _change(records, enabled, bus, at, change) for change in await records.credentials.changes(0, _PAGE)]
+    return [
+        await _change(records, enabled, bus, at, change)
+        for change in await records.credentials.changes(0, limits.BUS_CHANGES)
+    ]
 
 
 async def publishing(records: Records, orgs: Collection[str]) -> set[str]:
@@ -44,7 +46,7 @@ async def forget(store: Store) -> None:
     """Drop what a broker would be told, if there is none: a later one is told of all accounts when it is met."""
 
     async def work(records: Records) -> bool:
-        found = await records.credentials.changes(0, _PAGE)
+        found = await records.credentials.changes(0, limits.BUS_CHANGES)
         await records.credentials.settle([one.number for one in found])
         return bool(found)
 
