@@ -35,6 +35,7 @@ from fleetroll.config import (
     address,
     broker_urls,
     cannot_listen,
+    host_and_port,
     require_supported,
 )
 from fleetroll.core import encodings, limits, tokens
@@ -352,12 +353,19 @@ def _broker_files(directory: Path) -> Files:
 def _is_broker_address_taken(config: Config, files: Files) -> bool:
     """Whether something else listens at the embedded broker's usual address, which is only a default.
 
-    Raises ConfigError if something listens at another one, which somebody has named: else only the log would say so.
+    Raises ConfigError if something listens at another one, which somebody has named, or if this server is to listen
+    there by another option: else only the log would say so.
     """
     if not config.keeps_broker or config.postgres is not None:
         return False  # over PostgreSQL another server of this machine may keep the broker there, to be taken over
     end_stale(files)
-    listeners = (("--nats", config.nats), ("--nats-ws", config.nats_ws), ("--mqtt", config.mqtt))
+    listeners = (
+        ("--http", host_and_port(config.host, config.port)),
+        ("--est", host_and_port(*config.est) if config.est else None),
+        ("--nats", config.nats),
+        ("--nats-ws", config.nats_ws),
+        ("--mqtt", config.mqtt),
+    )
     with contextlib.ExitStack() as kept:  # until the last: no two of them are at one address
         free = [_is_free(kept, option, text) for option, text in listeners if text]
     return not all(free)

@@ -40,6 +40,16 @@ def test_the_timeline_of_a_device_is_shown_newest_first(fleetroll: Fleetroll) ->
     assert fleetroll("device", "timeline", "nobody").code == 5
 
 
+def test_a_timeline_that_is_longer_than_a_page_is_not_said_to_be_a_matter_of_the_limit(fleetroll: Fleetroll) -> None:
+    rows = "".join(f'{{"ident":"long","name":"{number}"}}\n' for number in range(1001))
+    assert fleetroll("device", "import", "-", "--format", "ndjson", stdin=rows.encode()).code == 0
+    newest = fleetroll("device", "timeline", "long", "--limit", "999")
+    assert "use a higher --limit" in newest.err
+    newest = fleetroll("device", "timeline", "long", "--limit", "1000")
+    assert len(newest.out.splitlines()) == 1001
+    assert newest.err == "There are older events: the API has them, page by page.\n"
+
+
 def test_a_device_is_moved_to_another_organization_and_back(fleetroll: Fleetroll) -> None:
     fleetroll("org", "create", "branch")
     fleetroll("device", "create", "mover", "name=M")
@@ -205,6 +215,8 @@ def test_a_page_says_that_there_is_more_and_all_follows_it(fleetroll: Fleetroll,
     page = fleetroll("device", "list", "--filter", 'tags:"listed"')
     assert len(page.out.splitlines()) == 51
     assert "--all" in page.err
+    few = fleetroll("device", "list", "--filter", 'tags:"listed"', "--limit", "1")
+    assert few.err == "There are more: narrow with --filter, or use --all.\n"
     everything = fleetroll("device", "list", "--filter", 'tags:"listed"', "--all", "--json").lines()
     assert [device["ident"] for device in everything] == [f"n-{number:04}" for number in range(1200)]
     assert everything[7] == fleetroll("device", "get", "n-0007", "--json").json()

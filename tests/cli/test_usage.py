@@ -16,6 +16,7 @@ from tests.cli.impostor import impostor
 from tests.support import process
 from tests.support.app import about_sqlite
 from tests.support.commands import COMMAND, SERVE, variables_of
+from tests.support.ports import free_port
 
 Fleetroll = Callable[..., Any]
 OPTIONS = [option.opts[0].removeprefix("--") for option in SERVE.params if not option.hidden]
@@ -172,6 +173,17 @@ def test_an_address_that_is_taken_is_named_with_its_option(option: str, server: 
     assert ended.returncode == 78
     reason = f"cannot listen on {taken}: the address is already in use; name another address with {option}."
     assert ended.stderr.splitlines()[-1] == f"fleetroll: {reason}"
+
+
+@about_sqlite
+@pytest.mark.parametrize("option", ["--http", "--est", "--nats-ws", "--mqtt"])
+def test_the_broker_is_not_given_the_address_of_another_listener(option: str, work: Path) -> None:
+    """It would be restarted for ever, by a server that has said where the broker is."""
+    same = f"127.0.0.1:{free_port()}"
+    serve = [sys.executable, "-m", "fleetroll", "serve", "--http", "127.0.0.1:0", "--nats", same, option, same]
+    ended = subprocess.run(serve, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 78
+    assert f"cannot listen on {same}: the address is already in use; name another address with --" in ended.stderr
 
 
 @about_sqlite

@@ -82,8 +82,10 @@ def show_devices(
     if everything:
         _show_all(client.pages(target, params), as_json=as_json)
         return
-    more = f"There are more than these {limit}: narrow with --filter, or use --all."
-    output.page(client.call("GET", target, params=params), "devices", _COLUMNS, as_json=as_json, more=more)
+    reply = client.call("GET", target, params=params)
+    # How many there are is not said: a page of large devices has fewer than its limit.
+    more = "There are more: narrow with --filter, or use --all."
+    output.page(reply, "devices", _COLUMNS, as_json=as_json, more=more)
 
 
 def _show_all(pages: Iterable["httpx.Response"], *, as_json: bool) -> None:
@@ -176,7 +178,8 @@ def move(client: "Client", ident: str, goal: str, as_json: bool) -> None:
 @connected
 def timeline(client: "Client", ident: str, limit: int, as_json: bool) -> None:
     reply = client.call("GET", path("devices", ident, "timeline"), params={"limit": limit})
-    more = f"There are more than these {limit}: use a higher --limit."
+    advice = "use a higher --limit" if limit < MOST_PER_PAGE else "the API has them, page by page"
+    more = f"There are older events: {advice}."
     output.page(reply, "events", _EVENT_COLUMNS, as_json=as_json, more=more)
 
 

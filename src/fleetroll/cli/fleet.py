@@ -108,6 +108,8 @@ def load(
     except (Failure, KeyboardInterrupt):
         if tally.rows:
             tally.report(dry_run=dry_run)
+            if not dry_run:
+                output.note("Rows that were sent after these may be stored as well.")
         raise
     tally.report(dry_run=dry_run)
     tally.raise_failure(dry_run=dry_run)

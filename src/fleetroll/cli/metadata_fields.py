@@ -7,7 +7,7 @@ _SYNTAX = """\b
 A CHANGE is one of
   type=integer          string, integer, number, boolean or json; set when the
                         field is created, and fixed from then on
-  required:=true        devices whose metadata is written must have it
+  required:=true        new devices must have it, and none can lose it again
   description="Floor"   a text; description= clears it"""
 
 group = named(

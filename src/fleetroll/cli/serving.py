@@ -131,7 +131,7 @@ _OPTIONS: tuple[click.Option, ...] = (
         ["--log-level"],
         default="info",
         type=click.Choice(["debug", "info", "warning", "error"]),
-        help="Least severe log line.",
+        help="Least severe log line, other than those of requests.",
     ),
     _option(
         ["--log-requests/--no-log-requests"],

@@ -8,7 +8,7 @@ from fleetroll.service import dms
 ROUTES = named(
     "dms",
     dms.noun,
-    ("a DMS: who may enrol, and what they get", "DMS"),
+    ("a DMS, the policy by which devices enrol", "DMS"),
     Bodies(shapes.NewDms, shapes.DmsChange, shapes.Dms, shapes.DmsList),
     Codec(mapping.new_dms, mapping.change_dms, mapping.dms),
 )

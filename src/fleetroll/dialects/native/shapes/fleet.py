@@ -39,7 +39,10 @@ class RowResult(Struct, omit_defaults=True):
 
 
 class BulkUpdate(Struct, forbid_unknown_fields=True):
-    """`filter` says which devices; an empty one must be meant, so it is refused unless `all` is true."""
+    """`filter` says which devices; an empty one must be meant, so it is refused unless `all` is true.
+
+    `set` replaces each of the members that it has as a whole; a read-only one is rejected here.
+    """
 
     set: DeviceInput
     filter: str = ""
