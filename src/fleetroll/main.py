@@ -170,7 +170,7 @@ def _serve_alone(config: Config, passed: Inherited) -> int:
 async def _serve(config: Config, passed: Inherited) -> int:
     directory = claim(config.data, has_database=config.postgres is None)
     try:
-        is_away = _is_broker_address_taken(config, _broker_files(directory.path))
+        is_away = _is_broker_address_taken(config, passed, _broker_files(directory.path))
         async with opened(config, directory) as (services, store):
             token = await first_key(config, services)
 
@@ -350,7 +350,7 @@ def _broker_files(directory: Path) -> Files:
     return Files(directory / "nats")
 
 
-def _is_broker_address_taken(config: Config, files: Files) -> bool:
+def _is_broker_address_taken(config: Config, passed: Inherited, files: Files) -> bool:
     """Whether something else listens at the embedded broker's usual address, which is only a default.
 
     Raises ConfigError if something listens at another one, which somebody has named, or if this server is to listen
@@ -360,8 +360,8 @@ def _is_broker_address_taken(config: Config, files: Files) -> bool:
         return False  # over PostgreSQL another server of this machine may keep the broker there, to be taken over
     end_stale(files)
     listeners = (
-        ("--http", host_and_port(config.host, config.port)),
-        ("--est", host_and_port(*config.est) if config.est else None),
+        ("--http", None if passed.http else host_and_port(config.host, config.port)),
+        ("--est", None if passed.est or not config.est else host_and_port(*config.est)),
         ("--nats", config.nats),
         ("--nats-ws", config.nats_ws),
         ("--mqtt", config.mqtt),

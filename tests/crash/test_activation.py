@@ -23,6 +23,7 @@ from tests.support.waiting import wait_until
 HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"}
 CONFIG = 78
 RESTARTS, CLIENTS = 4, 4
+ALONE = ("--http", "127.0.0.1:0", "--nats", "off")
 
 # What systemd does before it runs a service: the sockets become file descriptors 3 and up, and are described.
 MANAGER = """
@@ -120,6 +121,21 @@ def test_several_sockets_serve_by_their_names(tmp_path: Path) -> None:
             end(process)
 
 
+def test_the_usual_options_may_name_the_address_of_what_was_passed(tmp_path: Path) -> None:
+    """As with the unit file and the options that a server has by itself; the broker is kept off it nevertheless."""
+    with listening(2) as sockets:
+        http, est = (f"127.0.0.1:{port_of(one)}" for one in sockets)
+        numbers = [one.fileno() for one in sockets]
+        options, under = ("--http", http, "--est", est), manager("http:est", numbers)
+        process = start(tmp_path / "data", *options, "--nats", "127.0.0.1:0", under=under, passing=numbers)
+        try:
+            assert create(port_of(sockets[0]), "d") == 201
+        finally:
+            end(process)
+        sentence = refused(tmp_path / "other", *options, "--nats", http, under=under, passing=numbers)
+        assert sentence.startswith(f"fleetroll: cannot listen on {http}: ")
+
+
 def test_all_workers_accept_from_what_was_passed(tmp_path: Path) -> None:
     database = {"FLEETROLL_DATABASE": asyncio.run(new_database())}
     with listening() as sockets:
@@ -170,10 +186,9 @@ def test_the_broker_is_told_of_no_sockets(tmp_path: Path) -> None:
 
 
 def refused(data: Path, *options: str, under: Sequence[str], passing: Sequence[int]) -> str:
-    command = [*under, *SERVE, "--data", str(data), "--http", "127.0.0.1:0", "--nats", "off", *options]
+    command = [*under, *SERVE, "--data", str(data), *options]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, pass_fds=passing)
     assert ended.returncode == CONFIG
-    assert not data.exists()
     return ended.stderr
 
 
@@ -187,13 +202,15 @@ def test_what_is_no_listening_socket_is_refused(tmp_path: Path) -> None:
         local.bind(str(tmp_path / "local"))
         local.listen()
         for number in (file.fileno(), silent.fileno(), datagrams.fileno(), local.fileno()):
-            sentence = refused(tmp_path / "data", under=manager("http", [number]), passing=[number])
+            sentence = refused(tmp_path / "data", *ALONE, under=manager("http", [number]), passing=[number])
             assert sentence == (
                 "fleetroll: file descriptor 3, which was passed by LISTEN_FDS, does not listen for TCP connections.\n"
             )
+            assert not (tmp_path / "data").exists()
 
 
 def test_a_socket_for_enrolment_needs_its_option(tmp_path: Path) -> None:
     with listening() as [one]:
-        sentence = refused(tmp_path / "data", under=manager("est", [one.fileno()]), passing=[one.fileno()])
+        number = one.fileno()
+        sentence = refused(tmp_path / "data", *ALONE, under=manager("est", [number]), passing=[number])
         assert "--est" in sentence
