@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import apsw
@@ -13,7 +14,7 @@ from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Device, NewDevice
 from fleetroll.core.query import And, Comparison, Filter, JsonPath, Operator, Or, Page, Pattern, Search, Sort
-from fleetroll.store import sqlite, sqlite_log, sqlite_writer
+from fleetroll.store import sqlite, sqlite_log, sqlite_search, sqlite_writer
 from fleetroll.store.port import Records
 from tests.support.app import about_sqlite, running
 from tests.support.stores import NOW, device, document, organization, owner
@@ -301,6 +302,39 @@ async def test_a_text_that_was_counted_is_not_counted_again(file: Path) -> None:
         found = {text: await store.scan.devices.count(1, search) for text, search in wanted.items()}
         assert found == {"pump": 2_000, "UMP": 2_000, "p": 2_000, "d-1999": 1, "-": 2_020}
         assert max(steps) < 100
+
+
+async def test_the_substring_index_does_not_grow_with_every_change(
+    store: sqlite.SqliteStore, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no longer valid is taken out of it while others go on writing."""
+    monkeypatch.setattr(sqlite_search, "_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(sqlite_search, "_SMALL_PAGES", 16)
+    monkeypatch.setattr(sqlite_search, "_PORTION_PAGES", 4)
+
+    def named(turn: int) -> list[NewDevice]:
+        return [device(f"d-{n}", name=f"turn-{turn} {sha256(b'%d %d' % (n, turn)).hexdigest()}") for n in range(400)]
+
+    async def replace(turn: int) -> None:
+        async def work(records: Records) -> None:
+            for one in await records.devices.page(1, None, Sort(), Page(1000)):
+                await records.devices.delete(one)
+            await records.devices.insert_many(1, named(turn), NOW)
+
+        await store.write(work, bulk=True)
+
+    for turn in range(20):
+        await replace(turn)
+    grown = pages_of_index(file)
+    await asyncio.gather(store.analyze(), replace(20))
+    assert pages_of_index(file) < grown / 2
+    texts = {text: await store.scan.devices.count(1, Search(text)) for text in ("turn-20", "turn-1", "d-399", "d-")}
+    assert texts == {"turn-20": 400, "turn-1": 0, "d-399": 1, "d-": 400}
+
+
+def pages_of_index(file: Path) -> int:
+    with closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+        return int(connection.execute("SELECT count(*) FROM device_search_data").fetchall()[0][0])
 
 
 # --- a full disk -----------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Readings: kept exactly, one for each time, in order, within their device and tenant."""
 
+from math import copysign
 from typing import Any
 
 import pytest
@@ -229,6 +230,13 @@ async def test_numbers_of_any_size_are_summed_up(
     assert found.mean == (None if total is None else pytest.approx(total / len(values), rel=1e-12, abs=0))
     assert found.median == pytest.approx(median, rel=1e-12, abs=0)
     assert found.stddev == (None if stddev is None else pytest.approx(stddev, rel=1e-12, abs=1e-140))
+
+
+async def test_zero_has_no_sign(store: Store, org: int) -> None:
+    await report(store, org, 1, "m", -0.0)
+    (found,) = await store.scan.telemetry.buckets(org, (1, "", "m"), EVER, 1 << 50, spread=True)
+    told = (found.min, found.max, found.sum, found.first, found.last, found.median)
+    assert [copysign(1, number) for number in told if number is not None] == [1.0] * len(told)
 
 
 # --- belonging -------------------------------------------------------------------------------------------------------

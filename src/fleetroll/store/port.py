@@ -809,7 +809,7 @@ class Store(Protocol):
         """Whether news of other processes reach this one now."""
 
     async def analyze(self) -> None:
-        """Update statistics about the data, where an engine plans by them; to be called now and then."""
+        """Keep up what an engine plans and searches by, where it does not do so itself; to be called now and then."""
 
     async def backup(self, target: Path) -> None:
         """Write a consistent copy of the whole store to `target`, which must not exist, readable by its owner only.

@@ -352,7 +352,7 @@ def _halves(value: Any) -> tuple[float | None, str | None]:
     """A value as a number to calculate with, and as JSON where the number does not say all of it."""
     kind = type(value)
     if kind is float or (kind is int and -_EXACT <= value <= _EXACT):
-        return float(value), None
+        return float(value) + 0.0, None  # -0.0, which SQLite cannot tell from 0.0, is that on every engine
     if kind is int or kind is bool:
         return float(value), json_text(value)
     return None, json_text(value)

@@ -20,7 +20,7 @@ import apsw
 from msgspec import structs
 
 from fleetroll.core import limits
-from fleetroll.store import migrations, port, rows
+from fleetroll.store import migrations, port, rows, sqlite_search
 from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.port import Origin
 from fleetroll.store.records import Records
@@ -134,6 +134,7 @@ class SqliteStore:
         self._scanners = Scanners(file, Tenants(self.read.organizations).of)
         self.scan: port.Records = Records(Adaptive(self._snapshot, self._scanners, limits.SCAN_TIME), own)
         self.bulk: port.Records = Records(Threaded(self._scanners, limits.SCAN_TIME), structs.replace(own, known=None))
+        self._connection = writer
         self._writer = Writer(writer, match_counts, Reserve(file), self._failure.set)
         self._writer.on_commit(self._snapshot.release)
 
@@ -173,6 +174,8 @@ class SqliteStore:
     async def analyze(self) -> None:
         common = await self._scanners.run(SQL["sqlite_common_trigrams"], {"limit": _COMMON_TRIGRAMS}, None)
         self._trigrams.learn(common)
+        segments = await self._scanners.run(SQL["sqlite_index_segments"], {}, None)
+        await sqlite_search.tend(segments, self._writer, self._connection)
 
     async def backup(self, target: Path) -> None:
         with reporting_no_room(target):
