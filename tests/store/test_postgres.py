@@ -27,7 +27,7 @@ from fleetroll.store.refusals import Refused, Unreachable
 from tests.support import pooler
 from tests.support.postgres import Server, empty_database, held_up, new_database, own_server
 from tests.support.proxy import wired
-from tests.support.stores import ENGINES, NOW, changed, device, document, event, key, organization, plant
+from tests.support.stores import ENGINES, NOW, authority, changed, device, document, event, key, organization, plant
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["postgres"])]
 
@@ -407,6 +407,26 @@ async def test_what_is_not_committed_holds_up_the_publisher_and_nobody_else(
     assert await store.read.timeline.published(0, 10) == []
     await transaction.commit()
     assert [one.org for one in await store.read.timeline.published(0, 10)] == [late, early]
+
+
+async def test_whoever_follows_authorities_by_number_misses_none(
+    store: Store, other: Store, root: Organization
+) -> None:
+    slow, quick = await made(store, root, "slow", "quick")
+    is_made = asyncio.Event()
+
+    async def dawdle(records: Records) -> None:
+        assert await records.authorities.insert(authority(slow, "slow"))
+        is_made.set()
+        await asyncio.sleep(0.3)
+
+    making = asyncio.create_task(store.write(dawdle))
+    await is_made.wait()
+    await other.write(lambda records: records.authorities.insert(authority(quick, "quick")))
+    found = await other.read.authorities.everywhere(0, 10)
+    await making
+    found += await other.read.authorities.everywhere(found[-1].id, 10)
+    assert len(found) == 2
 
 
 # --- news ------------------------------------------------------------------------------------------------------------
