@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from fleetroll.core import limits
 from fleetroll.store import copying, migrations, port, postgres_schema
-from fleetroll.store.postgres_connections import Pool, Purpose, Reading, close, connect
+from fleetroll.store.postgres_connections import Pool, Purpose, Reading, close, connect, translated
 from fleetroll.store.postgres_news import News
 from fleetroll.store.postgres_schema import ADMINISTRATION
 from fleetroll.store.postgres_syntax import SYNTAX
@@ -75,7 +75,7 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Ad
     try:
         await store.start()
     except Exception as problem:  # noqa: BLE001  # it answered a moment ago
-        raise postgres_schema.refusal("used", problem) from None
+        raise postgres_schema.refusal("used", translated(problem)) from None
     return store
 
 

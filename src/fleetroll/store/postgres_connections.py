@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -68,7 +69,7 @@ class Session:
 
     def __init__(self, connection: asyncpg.Connection, seconds: float | None) -> None:
         self.connection = connection
-        self._seconds = seconds
+        self.seconds = seconds
         self._prepared: dict[str, tuple[PreparedStatement, tuple[str, ...]]] = {}
         self._copying: asyncio.Future[Any] | None = None
         self.is_outlived = False
@@ -81,7 +82,7 @@ class Session:
         await self.copied()
         try:
             prepared, names = self._prepared.get(statement) or await self._prepare(statement)
-            rows: list[Any] = await prepared.fetch(*[values[name] for name in names], timeout=self._seconds)
+            rows: list[Any] = await prepared.fetch(*[values[name] for name in names], timeout=self.seconds)
         except Exception as problem:
             raise self._given_up(problem) from problem
         return rows
@@ -91,7 +92,7 @@ class Session:
         await self.copied()
         try:
             prepared, names = self._prepared.get(statement) or await self._prepare(statement)
-            await prepared.executemany([[each[name] for name in names] for each in values], timeout=self._seconds)
+            await prepared.executemany([[each[name] for name in names] for each in values], timeout=self.seconds)
         except Exception as problem:
             raise self._given_up(problem) from problem
 
@@ -99,7 +100,7 @@ class Session:
         """Run a statement without values; returns the server's command tag, such as COMMIT."""
         await self.copied()
         try:
-            return str(await self.connection.execute(text, timeout=self._seconds))
+            return str(await self.connection.execute(text, timeout=self.seconds))
         except Exception as problem:
             raise self._given_up(problem) from problem
 
@@ -139,7 +140,7 @@ class Session:
 
     async def _prepare(self, statement: str) -> tuple[PreparedStatement, tuple[str, ...]]:
         text, names = numbered(statement)
-        found = (await self.connection.prepare(text, timeout=self._seconds), names)
+        found = (await self.connection.prepare(text, timeout=self.seconds), names)
         if len(names) > _MOST_NAMES or _LIST in text:
             return found
         if len(self._prepared) >= _MOST_PREPARED:
@@ -155,21 +156,31 @@ def application(purpose: str) -> str:
 
 async def connect(url: str, purpose: Purpose) -> Session:
     """Raises DatabaseAway, or whatever else is wrong."""
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            return await _connected(url, purpose)
+    except TimeoutError as problem:
+        where = urlsplit(url).netloc.rpartition("@")[2] or "the server"
+        message = f"no connection to {where} within {_CONNECT_SECONDS:g} seconds; see that it runs and can be reached"
+        raise DatabaseAway(message) from problem
+
+
+async def _connected(url: str, purpose: Purpose) -> Session:
     name = {"application_name": application(purpose.name)}
     try:
-        connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS, server_settings=name)
+        connection = await asyncpg.connect(url, server_settings=name)
     except Exception as problem:
         raise translated(problem) from problem
-    session = Session(connection, purpose.seconds)
+    session = Session(connection, None)
     try:
         # Not while connecting: a pooler does not pass on settings that it does not know how to reset.
         settings = {"search_path": "public", "standard_conforming_strings": "on", **purpose.settings}
         values = {"names": list(settings), "settings": list(settings.values())}
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            await session.fetch(SQL["postgres_set"], values)
+        await session.fetch(SQL["postgres_set"], values)
     except BaseException:
         connection.terminate()
         raise
+    session.seconds = purpose.seconds
     return session
 
 
@@ -241,6 +252,8 @@ class Pool:
         try:
             async with asyncio.timeout(seconds):
                 return await waiting
+        except TimeoutError:
+            raise fault(DatabaseAway(f"all sessions for {self._purpose.name} are busy for {seconds} seconds")) from None
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
             raise fault(translated(problem)) from None
 
@@ -439,8 +452,15 @@ def translated(problem: Exception) -> Exception:
     # asyncpg says of a connection that is gone what it says of a misuse; here it is never a misuse.
     is_away = isinstance(problem, _AWAY) or type(problem) is asyncpg.InterfaceError
     if is_away and not isinstance(problem, asyncpg.QueryCanceledError):
-        return DatabaseAway(f"{type(problem).__name__}: {problem}")
+        return DatabaseAway(_words(problem))
     return problem
+
+
+def _words(problem: Exception) -> str:
+    """What a problem says of itself, which may be nothing."""
+    if isinstance(problem, TimeoutError):
+        return str(problem) or "it does not answer in time"
+    return ": ".join(filter(None, (type(problem).__name__, str(problem))))
 
 
 def unavailable() -> Fault:
