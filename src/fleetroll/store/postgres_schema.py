@@ -41,12 +41,15 @@ _OLDEST = 14  # the first to say of a session whether it is with a standby; role
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 _ENCODING, _UNICODE = "server_encoding", "UTF8"
 _SEARCH_INDEX = "device_search"
+# Providers of servers often put extensions into a schema of their own.
 _TRIGRAMS = """
 DO $$
+DECLARE home regnamespace;
 BEGIN
     IF EXISTS (SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm') THEN
         CREATE EXTENSION IF NOT EXISTS pg_trgm;
-        CREATE INDEX IF NOT EXISTS device_search ON device USING gin (search gin_trgm_ops);
+        SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pg_trgm' INTO home;
+        EXECUTE format('CREATE INDEX IF NOT EXISTS device_search ON device USING gin (search %s.gin_trgm_ops)', home);
     END IF;
 EXCEPTION WHEN insufficient_privilege THEN
     RAISE NOTICE 'pg_trgm is there, but this role may not create it';
@@ -186,17 +189,20 @@ async def _take_steps(session: Session) -> list[migrations.Migration]:
 
 
 async def _take(session: Session, step: migrations.Migration) -> None:
+    refused = f"Another session uses a table that step {step.number} changes, as pg_dump does"
+    await _change(session, step.text, refused)
+
+
+async def _change(session: Session, text: str, refused: str) -> None:
     """Raises Unreachable where somebody else goes on using a table: whoever asks for it meanwhile waits as well."""
-    await session.command(f"SET LOCAL lock_timeout = '{_MIGRATION_PATIENCE}'")
-    try:
-        await session.command(step.text)
-    except DatabaseAway as problem:
-        if not isinstance(problem.__cause__, asyncpg.LockNotAvailableError):
-            raise
-        raise Unreachable(
-            f"Another session uses a table that step {step.number} changes, as pg_dump does; wait for it or end it, "
-            "then migrate again."
-        ) from None
+    async with session.connection.transaction():
+        await session.command(f"SET LOCAL lock_timeout = '{_MIGRATION_PATIENCE}'")
+        try:
+            await session.command(text)
+        except DatabaseAway as problem:
+            if not isinstance(problem.__cause__, asyncpg.LockNotAvailableError):
+                raise
+            raise Unreachable(f"{refused}; wait for it or end it, then migrate again.") from None
 
 
 async def _require_unserved(session: Session) -> None:
@@ -208,7 +214,8 @@ async def _require_unserved(session: Session) -> None:
 
 async def make_search_index(session: Session) -> None:
     """Make the index of substrings, if the server can have it and there is none."""
-    await session.command(_TRIGRAMS)
+    if not await has_search_index(session):  # even to find it there would wait for whoever writes
+        await _change(session, _TRIGRAMS, "Another session writes to the devices, which the search index is made of")
 
 
 async def has_search_index(session: Session) -> bool:
