@@ -623,14 +623,16 @@ async def test_what_the_server_cannot_do_now_is_no_fault_of_ours(engine: str, co
     await session.execute(f"CREATE FUNCTION is_read() RETURNS boolean {raising}")
     await session.execute("ALTER TABLE device RENAME TO every_device")
     await session.execute("CREATE VIEW device AS SELECT * FROM every_device WHERE is_read()")
-    for asking in (
-        store.read.devices.get(1, "only"),
-        store.bulk.devices.by_id(1, 1),
-        store.write(lambda records: records.devices.get(1, "only")),
+    unavailable = ("database_unavailable", 2)
+    for asking, expected in (
+        (store.read.devices.get(1, "only"), unavailable),
+        (store.write(lambda records: records.devices.get(1, "only")), unavailable),
+        # A list that needs more room than the server's operator allows would need it again.
+        (store.bulk.devices.by_id(1, 1), ("query_too_costly", None) if code == "53400" else unavailable),
     ):
         with pytest.raises(Fault) as refused:
             await asking
-        assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+        assert (refused.value.code, refused.value.retry_after) == expected
     await session.close()
     await store.close()
 

@@ -240,6 +240,9 @@ class Pool:
             if self._purpose.is_bounded and not (is_judged and await _is_modest(session, statement, values)):
                 raise too_costly() from None
             raise fault(problem) from None
+        except asyncpg.ConfigurationLimitExceededError as problem:  # temp_file_limit, which it would reach each time
+            logger.warning("a statement reached a limit that the database's operator has set: %s", problem)
+            raise (too_costly() if self._purpose.is_bounded else unavailable()) from None
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
             raise fault(problem) from None
         finally:
