@@ -1,6 +1,8 @@
 """What only an engine with several processes must keep: two stores over one database stand for two of them."""
 
 import asyncio
+import contextlib
+import gc
 import random
 import re
 import uuid
@@ -19,7 +21,7 @@ from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Event, Link, Organization
 from fleetroll.core.query import Comparison, Filter, Not, Operator, Page, Search, Sort
 from fleetroll.core.times import SECOND
-from fleetroll.service import presence
+from fleetroll.service import leases, presence
 from fleetroll.store import migrations, postgres, postgres_connections, postgres_schema, select, sqlite
 from fleetroll.store.port import Lease, Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
@@ -596,6 +598,32 @@ async def test_a_walk_waits_for_its_turn_however_long_that_takes(
         await asyncio.sleep(0.4)
     assert await asyncio.gather(*walks) == [["only"]] * 3
     await store.close()
+
+
+async def test_a_lease_that_cannot_be_given_back_in_time_is_no_news(
+    store: Store, session: asyncpg.Connection, observer: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever held it may have been told to hurry by then. It lapses by itself."""
+    has_begun = asyncio.Event()
+
+    async def work() -> None:
+        has_begun.set()
+        await asyncio.Event().wait()
+
+    holding = asyncio.ensure_future(leases.hold(store, "test", "holder", work))
+    await has_begun.wait()
+    async with session.transaction():
+        await session.execute("LOCK TABLE lease")
+        holding.cancel()
+        await held_up(observer)
+        holding.cancel()
+        await asyncio.wait([holding])
+        waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pg_blocking_pids(pid) <> '{}'"
+        await observer.execute(waiting)
+        with contextlib.suppress(Fault):  # it may have joined the same transaction
+            await store.write(lambda records: records.usage.add(1, "devices", 1, 9))
+    gc.collect()
+    assert not [line for line in caplog.records if line.name == "asyncio"]
 
 
 async def test_a_look_up_in_a_deadlock_with_an_operators_command_may_be_tried_again(
