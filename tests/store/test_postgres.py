@@ -27,7 +27,7 @@ from fleetroll.store.port import Lease, Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
 from fleetroll.store.refusals import Refused, Unreachable
 from tests.support import pooler
-from tests.support.postgres import Server, empty_database, held_up, new_database, own_server
+from tests.support.postgres import Server, empty_database, held_up, new_database, own_server, server_url
 from tests.support.proxy import wired
 from tests.support.stores import ENGINES, NOW, authority, changed, device, document, event, key, organization, plant
 
@@ -748,6 +748,42 @@ async def test_both_engines_have_the_same_tables_and_columns(session: asyncpg.Co
                 theirs[table, name] = (kind, bool(bound or key))
     lite.close()
     assert ours == theirs
+
+
+async def test_a_role_that_may_not_use_everything_is_refused(store: Store, session: asyncpg.Connection) -> None:
+    """It need own nothing, but rows that it is not shown would be missing from every answer."""
+    role, database = f"some_{uuid.uuid4().hex}", await session.fetchval("SELECT current_database()")
+    server = urlsplit(server_url())
+    own = server._replace(netloc=f"{role}@{server.hostname}:{server.port}", path=f"/{database}").geturl()
+    await session.execute(f"CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+    with pytest.raises(Refused, match="may not read and write all of account_change, account_change_id_seq, api_key: "):
+        await postgres.open_store(own, migrate=False)
+    await session.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    with pytest.raises(Refused, match=r"all of account_change_id_seq, .*: grant it"):
+        await postgres.open_store(own, migrate=False)
+    await session.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    opened = await postgres.open_store(own, migrate=False)
+    assert await opened.write(lambda records: records.devices.insert(1, device("a"), NOW))
+    await session.execute("ALTER TABLE device ENABLE ROW LEVEL SECURITY")
+    with pytest.raises(Fault) as refused:
+        await opened.read.devices.get(1, "a")
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+    await opened.close()
+    with pytest.raises(Refused, match="all of device: grant it"):
+        await postgres.open_store(own, migrate=False)
+    await session.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+async def test_a_statement_outlives_a_table_that_its_operator_has_changed(
+    store: Store, session: asyncpg.Connection, org: int
+) -> None:
+    made = await store.write(lambda records: records.devices.insert(org, device("a"), NOW))
+    assert await store.read.devices.get(org, "a") == made
+    await session.execute('ALTER TABLE device ALTER COLUMN ident TYPE varchar COLLATE "C"')
+    with pytest.raises(Fault) as refused:
+        await store.read.devices.get(org, "a")
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+    assert await store.read.devices.get(org, "a") == made
 
 
 async def test_a_database_of_somebody_else_is_refused(session: asyncpg.Connection) -> None:

@@ -69,6 +69,7 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Ad
             await postgres_schema.migrate(session)
         elif migrate:
             await postgres_schema.make_search_index(session)  # the server may have learnt how since
+        await postgres_schema.require_rights(session)
         if not await postgres_schema.has_search_index(session):
             logger.warning("the database has no pg_trgm: searching for part of a name reads all devices")
     store = PostgresStore(url)

@@ -38,6 +38,11 @@ _SETTLING_SECONDS, _SETTLING_PAUSE = 1.0, 0.005
 # In the planner's cost units. An idle server does four to ten of them in a millisecond where it looks into documents,
 # and hundreds where it does not: this is some thirty thousand devices, read one by one.
 _MODEST_COST = 3_000.0
+_SETTINGS = {
+    "search_path": "public",
+    "standard_conforming_strings": "on",
+    "row_security": "off",  # a statement that would be shown some of the rows only is refused instead
+}
 SERVING = "news"  # the purpose of the session that a process has for as long as it serves
 LOCK_SPACE = 0x466C7472  # of the advisory locks that stand for organizations
 
@@ -133,8 +138,11 @@ class Session:
             raise self._given_up(problem) from problem
 
     def _given_up(self, problem: Exception) -> Exception:
-        # Its next user would wait for the answer to this, or be refused where another server may be the primary.
-        if isinstance(problem, TimeoutError | asyncpg.ReadOnlySQLTransactionError):
+        # Its next user would wait for the answer to this, be refused where another server may be the primary, or have
+        # a statement that was prepared for a table of before.
+        if isinstance(
+            problem, TimeoutError | asyncpg.ReadOnlySQLTransactionError | asyncpg.InvalidCachedStatementError
+        ):
             self.connection.terminate()
         return translated(problem)
 
@@ -174,7 +182,7 @@ async def _connected(url: str, purpose: Purpose) -> Session:
     session = Session(connection, None)
     try:
         # Not while connecting: a pooler does not pass on settings that it does not know how to reset.
-        settings = {"search_path": "public", "standard_conforming_strings": "on", **purpose.settings}
+        settings = {**_SETTINGS, **purpose.settings}
         values = {"names": list(settings), "settings": list(settings.values())}
         await session.fetch(SQL["postgres_set"], values)
     except BaseException:
@@ -410,6 +418,7 @@ _AWAY = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InternalClientError,
+    asyncpg.InvalidCachedStatementError,
 )
 # The statement was sound, and the server could not run it now, or not beside what others do.
 _TROUBLED = (
@@ -418,6 +427,7 @@ _TROUBLED = (
     asyncpg.SerializationError,
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresSystemError,
+    asyncpg.InsufficientPrivilegeError,  # which was there when the store was opened
 )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 
 import asyncpg
@@ -28,6 +29,8 @@ logger = logging.getLogger("fleetroll.store")
 ADMINISTRATION = Purpose("administration", 1, {"default_transaction_isolation": "read committed"}, None)
 _OURS = "fleetroll"
 UNFINISHED_COPY = "fleetroll_copy"  # the table of how far a copy is, which goes with its end
+_TABLE = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
+_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "USAGE")
 _MIGRATION_LOCK = f"SELECT pg_advisory_xact_lock({LOCK_SPACE}, 0)"  # in the place of an organization
 _MIGRATION_PATIENCE = "30s"  # for a table that somebody else uses, who may have forgotten about it
 # With a column that a later step moves to a table of its own.
@@ -148,6 +151,19 @@ async def require_durable(session: Session, *, unsafe: bool) -> None:
             "or start with --allow-unsafe-database."
         )
     logger.warning("the database server runs with %s off: acknowledged data may be lost", settings)
+
+
+async def require_rights(session: Session) -> None:
+    """Raises Refused where the role may not use a table, or would not be shown all of its rows."""
+    made = {name for step in migrations.load("postgres") for name in _TABLE.findall(step.text)}
+    names = [*made, *(f"{name}_id_seq" for name in made)]
+    values = {"names": names, "sequence": b"S", **{right.lower(): right for right in _RIGHTS}}
+    withheld = [str(row[0]) for row in await session.fetch(SQL["postgres_withheld"], values)]
+    if withheld:
+        raise Refused(
+            f"The role may not read and write all of {', '.join(withheld[:3])}: grant it ALL on ALL TABLES and on ALL "
+            "SEQUENCES IN SCHEMA public, and let no row security apply to it."
+        )
 
 
 async def _settings(session: Session, *names: str) -> Mapping[str, str]:
