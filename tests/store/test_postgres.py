@@ -31,6 +31,10 @@ from tests.support.postgres import Server, empty_database, held_up, new_database
 from tests.support.proxy import wired
 from tests.support.stores import ENGINES, NOW, authority, changed, device, document, event, key, organization, plant
 
+_END_WAITING = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pg_blocking_pids(pid) <> '{}'"
+)
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["postgres"])]
 
 
@@ -618,8 +622,7 @@ async def test_a_lease_that_cannot_be_given_back_in_time_is_no_news(
         await held_up(observer)
         holding.cancel()
         await asyncio.wait([holding])
-        waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pg_blocking_pids(pid) <> '{}'"
-        await observer.execute(waiting)
+        await observer.execute(_END_WAITING)
         with contextlib.suppress(Fault):  # it may have joined the same transaction
             await store.write(lambda records: records.usage.add(1, "devices", 1, 9))
     gc.collect()
@@ -748,6 +751,42 @@ async def test_both_engines_have_the_same_tables_and_columns(session: asyncpg.Co
                 theirs[table, name] = (kind, bool(bound or key))
     lite.close()
     assert ours == theirs
+
+
+async def test_a_database_that_may_only_be_read_is_refused(engine: str) -> None:
+    for url in (await empty_database(), await new_database()):
+        session = await asyncpg.connect(url)
+        await session.execute(f"ALTER DATABASE {urlsplit(url).path[1:]} SET default_transaction_read_only = on")
+        await session.close()
+        with pytest.raises(Unreachable, match="may only be read"):
+            await postgres.open_store(url, migrate=True)
+
+
+async def test_a_migration_that_is_cut_off_says_why(engine: str) -> None:
+    url = await empty_database()
+    session, observer = await asyncpg.connect(url), await asyncpg.connect(url)
+    async with session.transaction():
+        await session.execute("SELECT pg_advisory_xact_lock($1, 0)", postgres_connections.LOCK_SPACE)
+        opening = asyncio.ensure_future(postgres.open_store(url, migrate=False))
+        await held_up(observer)
+        await observer.execute(_END_WAITING)
+        with pytest.raises(Unreachable, match="terminating connection due to administrator command"):
+            await opening
+    await session.close()
+    await observer.close()
+
+
+async def test_a_backup_that_is_cut_off_may_be_tried_again(
+    store: Store, session: asyncpg.Connection, observer: asyncpg.Connection, tmp_path: Path
+) -> None:
+    async with session.transaction():
+        await session.execute("LOCK TABLE device")
+        saving = asyncio.ensure_future(store.backup(tmp_path / "backup.db"))
+        await held_up(observer)
+        await observer.execute(_END_WAITING)
+        with pytest.raises(Fault) as refused:
+            await saving
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
 
 
 async def test_a_role_that_may_not_use_everything_is_refused(store: Store, session: asyncpg.Connection) -> None:

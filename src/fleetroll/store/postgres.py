@@ -64,6 +64,7 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Ad
                 f"The database has schema {found}; this release needs {newest}. Save it with pg_dump, then run "
                 "`fleetroll migrate`, or start with --migrate."
             )
+        await postgres_schema.require_writable(session)
         admit(await postgres_schema.origin(session))
         if found < newest:
             await postgres_schema.migrate(session)

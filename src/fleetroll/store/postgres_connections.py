@@ -213,7 +213,7 @@ class Pool:
         try:
             await work(session)
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
-            raise fault(problem) from None
+            raise fault(translated(problem)) from None
         finally:
             self.give(session)
 

@@ -71,9 +71,16 @@ async def administered(url: str) -> AsyncIterator[Session]:
     try:
         yield session
     except (DatabaseAway, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
-        raise refusal("used", translated(problem)) from None
+        raise refusal("used", translated(_first(problem))) from None
     finally:
         await close(session)
+
+
+def _first(problem: Exception) -> Exception:
+    """Why a connection was lost, in place of what the end of each of its transactions says: that it is lost."""
+    while isinstance(problem, asyncpg.InterfaceError) and isinstance(problem.__context__, Exception):
+        problem = problem.__context__
+    return problem
 
 
 def refusal(done: str, problem: Exception) -> Refused:
@@ -151,6 +158,16 @@ async def require_durable(session: Session, *, unsafe: bool) -> None:
             "or start with --allow-unsafe-database."
         )
     logger.warning("the database server runs with %s off: acknowledged data may be lost", settings)
+
+
+async def require_writable(session: Session) -> None:
+    """Raises Unreachable where nothing can be written: another server may take over, or somebody change the setting."""
+    [(is_read_only,)] = await session.fetch(SQL["postgres_pulse"], {"name": "transaction_read_only"})
+    if is_read_only == "on":
+        raise Unreachable(
+            "The database cannot be used: it may only be read, as the server is a standby or "
+            "default_transaction_read_only is on."
+        )
 
 
 async def require_rights(session: Session) -> None:
