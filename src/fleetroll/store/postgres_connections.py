@@ -212,8 +212,10 @@ class Pool:
         session = await self._taken(None)
         try:
             await work(session)
-        except Exception as problem:  # noqa: BLE001  # told apart by `fault`
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
             raise fault(translated(problem)) from None
+        except DatabaseAway as problem:
+            raise fault(problem) from None
         finally:
             self.give(session)
 
