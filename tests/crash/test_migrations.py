@@ -152,6 +152,31 @@ def test_a_migration_does_not_wait_for_ever_for_who_uses_a_table(monkeypatch: py
     assert asyncio.run(described(url)) == asyncio.run(described(asyncio.run(new_database())))
 
 
+def test_the_search_index_does_not_wait_for_ever_for_who_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is one already, it waits for nobody. The extension may be in any schema."""
+    monkeypatch.setattr(postgres_schema, "_MIGRATION_PATIENCE", "200ms")
+    url = asyncio.run(new_database())
+
+    async def story() -> None:
+        session = await asyncpg.connect(url)
+        if not await session.fetchval("SELECT true FROM pg_extension WHERE extname = 'pg_trgm'"):
+            pytest.skip("the server has no pg_trgm")
+        async with session.transaction():
+            await session.execute("LOCK TABLE device IN ROW EXCLUSIVE MODE")
+            await (await postgres.open_store(url, migrate=True)).close()
+        await session.execute("DROP INDEX device_search")
+        async with session.transaction():
+            await session.execute("LOCK TABLE device IN ROW EXCLUSIVE MODE")
+            with pytest.raises(Unreachable, match="Another session writes to the devices"):
+                await postgres.open_store(url, migrate=True)
+        await session.execute('CREATE SCHEMA "Their extensions"; ALTER EXTENSION pg_trgm SET SCHEMA "Their extensions"')
+        await (await postgres.open_store(url, migrate=True)).close()
+        assert await session.fetchval("SELECT true FROM pg_indexes WHERE indexname = 'device_search'")
+        await session.close()
+
+    asyncio.run(story())
+
+
 @about_sqlite
 @pytest.mark.parametrize("release", OLDER["sqlite"])
 def test_a_sqlite_registry_of_an_older_release_knows_its_server_key_from_its_first_start(

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -402,3 +403,12 @@ def test_a_server_whose_database_is_away_may_be_started_again(tmp_path: Path) ->
     for port, code in (("1", 69), ("port", 78), ("99999", 78), ("0", 78), ("1,localhost:1", 69), ("1,localhost:p", 78)):
         ended = fleetroll("serve", "--database", url.format(port), "--data", str(tmp_path / "data"))
         assert (ended.returncode, ended.stderr.count("\n")) == (code, 1), ended.stderr
+
+
+def test_a_database_that_says_nothing_is_named_when_it_is_given_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = f"127.0.0.1:{silent.getsockname()[1]}"
+        url = f"postgresql://someone:secret@{where}/none"
+        ended = fleetroll("serve", "--database", url, "--data", str(tmp_path / "data"))
+    sentence = f"no connection to {where} within 3 seconds; see that it runs and can be reached."
+    assert (ended.returncode, ended.stderr) == (69, f"fleetroll: The database cannot be opened: {sentence}\n")

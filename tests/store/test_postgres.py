@@ -1,6 +1,8 @@
 """What only an engine with several processes must keep: two stores over one database stand for two of them."""
 
 import asyncio
+import contextlib
+import gc
 import random
 import re
 import uuid
@@ -19,16 +21,20 @@ from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Event, Link, Organization
 from fleetroll.core.query import Comparison, Filter, Not, Operator, Page, Search, Sort
 from fleetroll.core.times import SECOND
-from fleetroll.service import presence
+from fleetroll.service import leases, presence
 from fleetroll.store import migrations, postgres, postgres_connections, postgres_schema, select, sqlite
 from fleetroll.store.port import Lease, Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
 from fleetroll.store.refusals import Refused, Unreachable
 from tests.support import pooler
-from tests.support.postgres import Server, empty_database, held_up, new_database, own_server
+from tests.support.postgres import Server, empty_database, held_up, new_database, own_server, server_url
 from tests.support.proxy import wired
-from tests.support.stores import ENGINES, NOW, changed, device, document, event, key, organization, plant
+from tests.support.stores import ENGINES, NOW, authority, changed, device, document, event, key, organization, plant
 
+_END_WAITING = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pg_blocking_pids(pid) <> '{}'"
+)
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["postgres"])]
 
 
@@ -409,6 +415,26 @@ async def test_what_is_not_committed_holds_up_the_publisher_and_nobody_else(
     assert [one.org for one in await store.read.timeline.published(0, 10)] == [late, early]
 
 
+async def test_whoever_follows_authorities_by_number_misses_none(
+    store: Store, other: Store, root: Organization
+) -> None:
+    slow, quick = await made(store, root, "slow", "quick")
+    is_made = asyncio.Event()
+
+    async def dawdle(records: Records) -> None:
+        assert await records.authorities.insert(authority(slow, "slow"))
+        is_made.set()
+        await asyncio.sleep(0.3)
+
+    making = asyncio.create_task(store.write(dawdle))
+    await is_made.wait()
+    await other.write(lambda records: records.authorities.insert(authority(quick, "quick")))
+    found = await other.read.authorities.everywhere(0, 10)
+    await making
+    found += await other.read.authorities.everywhere(found[-1].id, 10)
+    assert len(found) == 2
+
+
 # --- news ------------------------------------------------------------------------------------------------------------
 
 
@@ -578,6 +604,31 @@ async def test_a_walk_waits_for_its_turn_however_long_that_takes(
     await store.close()
 
 
+async def test_a_lease_that_cannot_be_given_back_in_time_is_no_news(
+    store: Store, session: asyncpg.Connection, observer: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever held it may have been told to hurry by then. It lapses by itself."""
+    has_begun = asyncio.Event()
+
+    async def work() -> None:
+        has_begun.set()
+        await asyncio.Event().wait()
+
+    holding = asyncio.ensure_future(leases.hold(store, "test", "holder", work))
+    await has_begun.wait()
+    async with session.transaction():
+        await session.execute("LOCK TABLE lease")
+        holding.cancel()
+        await held_up(observer)
+        holding.cancel()
+        await asyncio.wait([holding])
+        await observer.execute(_END_WAITING)
+        with contextlib.suppress(Fault):  # it may have joined the same transaction
+            await store.write(lambda records: records.usage.add(1, "devices", 1, 9))
+    gc.collect()
+    assert not [line for line in caplog.records if line.name == "asyncio"]
+
+
 async def test_a_look_up_in_a_deadlock_with_an_operators_command_may_be_tried_again(
     store: Store, session: asyncpg.Connection, observer: asyncpg.Connection, org: int
 ) -> None:
@@ -603,14 +654,16 @@ async def test_what_the_server_cannot_do_now_is_no_fault_of_ours(engine: str, co
     await session.execute(f"CREATE FUNCTION is_read() RETURNS boolean {raising}")
     await session.execute("ALTER TABLE device RENAME TO every_device")
     await session.execute("CREATE VIEW device AS SELECT * FROM every_device WHERE is_read()")
-    for asking in (
-        store.read.devices.get(1, "only"),
-        store.bulk.devices.by_id(1, 1),
-        store.write(lambda records: records.devices.get(1, "only")),
+    unavailable = ("database_unavailable", 2)
+    for asking, expected in (
+        (store.read.devices.get(1, "only"), unavailable),
+        (store.write(lambda records: records.devices.get(1, "only")), unavailable),
+        # A list that needs more room than the server's operator allows would need it again.
+        (store.bulk.devices.by_id(1, 1), ("query_too_costly", None) if code == "53400" else unavailable),
     ):
         with pytest.raises(Fault) as refused:
             await asking
-        assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+        assert (refused.value.code, refused.value.retry_after) == expected
     await session.close()
     await store.close()
 
@@ -698,6 +751,78 @@ async def test_both_engines_have_the_same_tables_and_columns(session: asyncpg.Co
                 theirs[table, name] = (kind, bool(bound or key))
     lite.close()
     assert ours == theirs
+
+
+async def test_a_database_that_may_only_be_read_is_refused(engine: str) -> None:
+    for url in (await empty_database(), await new_database()):
+        session = await asyncpg.connect(url)
+        await session.execute(f"ALTER DATABASE {urlsplit(url).path[1:]} SET default_transaction_read_only = on")
+        await session.close()
+        with pytest.raises(Unreachable, match="may only be read"):
+            await postgres.open_store(url, migrate=True)
+
+
+async def test_a_migration_that_is_cut_off_says_why(engine: str) -> None:
+    url = await empty_database()
+    session, observer = await asyncpg.connect(url), await asyncpg.connect(url)
+    async with session.transaction():
+        await session.execute("SELECT pg_advisory_xact_lock($1, 0)", postgres_connections.LOCK_SPACE)
+        opening = asyncio.ensure_future(postgres.open_store(url, migrate=False))
+        await held_up(observer)
+        await observer.execute(_END_WAITING)
+        with pytest.raises(Unreachable, match="terminating connection due to administrator command"):
+            await opening
+    await session.close()
+    await observer.close()
+
+
+async def test_a_backup_that_is_cut_off_may_be_tried_again(
+    store: Store, session: asyncpg.Connection, observer: asyncpg.Connection, tmp_path: Path
+) -> None:
+    async with session.transaction():
+        await session.execute("LOCK TABLE device")
+        saving = asyncio.ensure_future(store.backup(tmp_path / "backup.db"))
+        await held_up(observer)
+        await observer.execute(_END_WAITING)
+        with pytest.raises(Fault) as refused:
+            await saving
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+
+
+async def test_a_role_that_may_not_use_everything_is_refused(store: Store, session: asyncpg.Connection) -> None:
+    """It need own nothing, but rows that it is not shown would be missing from every answer."""
+    role, database = f"some_{uuid.uuid4().hex}", await session.fetchval("SELECT current_database()")
+    server = urlsplit(server_url())
+    own = server._replace(netloc=f"{role}@{server.hostname}:{server.port}", path=f"/{database}").geturl()
+    await session.execute(f"CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+    with pytest.raises(Refused, match="may not read and write all of account_change, account_change_id_seq, api_key: "):
+        await postgres.open_store(own, migrate=False)
+    await session.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    with pytest.raises(Refused, match=r"all of account_change_id_seq, .*: grant it"):
+        await postgres.open_store(own, migrate=False)
+    await session.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    opened = await postgres.open_store(own, migrate=False)
+    assert await opened.write(lambda records: records.devices.insert(1, device("a"), NOW))
+    await session.execute("ALTER TABLE device ENABLE ROW LEVEL SECURITY")
+    with pytest.raises(Fault) as refused:
+        await opened.read.devices.get(1, "a")
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+    await opened.close()
+    with pytest.raises(Refused, match="all of device: grant it"):
+        await postgres.open_store(own, migrate=False)
+    await session.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+async def test_a_statement_outlives_a_table_that_its_operator_has_changed(
+    store: Store, session: asyncpg.Connection, org: int
+) -> None:
+    made = await store.write(lambda records: records.devices.insert(org, device("a"), NOW))
+    assert await store.read.devices.get(org, "a") == made
+    await session.execute('ALTER TABLE device ALTER COLUMN ident TYPE varchar COLLATE "C"')
+    with pytest.raises(Fault) as refused:
+        await store.read.devices.get(org, "a")
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+    assert await store.read.devices.get(org, "a") == made
 
 
 async def test_a_database_of_somebody_else_is_refused(session: asyncpg.Connection) -> None:

@@ -133,7 +133,9 @@ async def make(call: Call, new: New) -> Authority:
         not_before=info.not_before,
         not_after=info.not_after,
     )
-    return await noun.insert(call, described)
+    made = await noun.insert(call, described)
+    call.services.new_authorities.tell(certificate)
+    return made
 
 
 async def ensure(call: Call, name: str) -> Authority:

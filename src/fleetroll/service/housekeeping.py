@@ -38,7 +38,7 @@ async def again(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         try:
             await work()
         except Exception as problem:  # noqa: BLE001  # nothing depends on it, and the next time it may succeed
-            logger.warning("housekeeping failed and is retried: %s", problem)
+            logger.warning("housekeeping failed and is retried: %s", str(problem) or repr(problem))
         await asyncio.sleep(seconds)
 
 

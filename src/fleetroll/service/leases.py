@@ -74,8 +74,7 @@ async def hold(store: Store, name: str, holder: str, work: Callable[[], Awaitabl
         finally:
             task.cancel()
             await asyncio.wait([task])
-            with contextlib.suppress(Exception):  # else it lapses
-                await asyncio.shield(_beat(store, name, NOBODY, beat))
+            await asyncio.shield(_give_back(store, name, beat))
         logger.warning("%s has lost the lease for %s", holder, name)
 
 
@@ -117,6 +116,11 @@ async def _renewed(store: Store, name: str, holder: str, beat: int) -> bool | No
         async with asyncio.timeout(_BEAT_SECONDS):
             return await _beat(store, name, holder, beat)
     return None
+
+
+async def _give_back(store: Store, name: str, beat: int) -> None:
+    with contextlib.suppress(Exception):  # else it lapses
+        await _beat(store, name, NOBODY, beat)
 
 
 async def _beat(store: Store, name: str, holder: str, beat: int) -> bool:

@@ -8,7 +8,7 @@ import enum
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar, cast
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from fleetroll.bus.port import Bus
 from fleetroll.core import policy
@@ -20,6 +20,7 @@ from fleetroll.pki.port import Pki
 from fleetroll.service.applications import Applications
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.live_readings import Live
+from fleetroll.service.new_authorities import NewAuthorities
 from fleetroll.service.publisher import Publisher
 from fleetroll.service.read_cache import ReadCache
 from fleetroll.store.port import Records, Store
@@ -156,6 +157,7 @@ class Services(Struct, frozen=True):
     applications: Applications
     server_authority: bytes | None = None
     presents_own: bool = False
+    new_authorities: NewAuthorities = field(default_factory=NewAuthorities)
 
     async def perform(
         self,

@@ -11,12 +11,20 @@ from fleetroll.store.named import Numbered
 from fleetroll.store.port import AuthorityCertificate
 from fleetroll.store.statements import SQL
 
+_ROOT = 1
+
 
 class Authorities(Numbered[Authority]):
     """Implements `port.Authorities`."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection, "authority", rows.authority)
+
+    async def insert(self, new: Authority) -> Authority | None:
+        # In turn, as if each wrote for the root organization, so that whoever follows them by number misses none.
+        values = {**rows.named_values(new), "parent": _ROOT}
+        number = await self._connection.added(SQL["authority_insert"], values)
+        return None if number is None else msgspec.structs.replace(new, id=number)
 
     async def edition(self, org: int, authority: int) -> Edition | None:
         row = await self._connection.one(SQL["authority_edition"], {"org": org, "authority": authority})

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from fleetroll.core import limits
 from fleetroll.store import copying, migrations, port, postgres_schema
-from fleetroll.store.postgres_connections import Pool, Purpose, Reading, close, connect
+from fleetroll.store.postgres_connections import Pool, Purpose, Reading, close, connect, translated
 from fleetroll.store.postgres_news import News
 from fleetroll.store.postgres_schema import ADMINISTRATION
 from fleetroll.store.postgres_syntax import SYNTAX
@@ -64,18 +64,20 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Ad
                 f"The database has schema {found}; this release needs {newest}. Save it with pg_dump, then run "
                 "`fleetroll migrate`, or start with --migrate."
             )
+        await postgres_schema.require_writable(session)
         admit(await postgres_schema.origin(session))
         if found < newest:
             await postgres_schema.migrate(session)
         elif migrate:
             await postgres_schema.make_search_index(session)  # the server may have learnt how since
+        await postgres_schema.require_rights(session)
         if not await postgres_schema.has_search_index(session):
             logger.warning("the database has no pg_trgm: searching for part of a name reads all devices")
     store = PostgresStore(url)
     try:
         await store.start()
     except Exception as problem:  # noqa: BLE001  # it answered a moment ago
-        raise postgres_schema.refusal("used", problem) from None
+        raise postgres_schema.refusal("used", translated(problem)) from None
     return store
 
 

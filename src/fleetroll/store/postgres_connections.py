@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -37,6 +38,11 @@ _SETTLING_SECONDS, _SETTLING_PAUSE = 1.0, 0.005
 # In the planner's cost units. An idle server does four to ten of them in a millisecond where it looks into documents,
 # and hundreds where it does not: this is some thirty thousand devices, read one by one.
 _MODEST_COST = 3_000.0
+_SETTINGS = {
+    "search_path": "public",
+    "standard_conforming_strings": "on",
+    "row_security": "off",  # a statement that would be shown some of the rows only is refused instead
+}
 SERVING = "news"  # the purpose of the session that a process has for as long as it serves
 LOCK_SPACE = 0x466C7472  # of the advisory locks that stand for organizations
 
@@ -68,7 +74,7 @@ class Session:
 
     def __init__(self, connection: asyncpg.Connection, seconds: float | None) -> None:
         self.connection = connection
-        self._seconds = seconds
+        self.seconds = seconds
         self._prepared: dict[str, tuple[PreparedStatement, tuple[str, ...]]] = {}
         self._copying: asyncio.Future[Any] | None = None
         self.is_outlived = False
@@ -81,7 +87,7 @@ class Session:
         await self.copied()
         try:
             prepared, names = self._prepared.get(statement) or await self._prepare(statement)
-            rows: list[Any] = await prepared.fetch(*[values[name] for name in names], timeout=self._seconds)
+            rows: list[Any] = await prepared.fetch(*[values[name] for name in names], timeout=self.seconds)
         except Exception as problem:
             raise self._given_up(problem) from problem
         return rows
@@ -91,7 +97,7 @@ class Session:
         await self.copied()
         try:
             prepared, names = self._prepared.get(statement) or await self._prepare(statement)
-            await prepared.executemany([[each[name] for name in names] for each in values], timeout=self._seconds)
+            await prepared.executemany([[each[name] for name in names] for each in values], timeout=self.seconds)
         except Exception as problem:
             raise self._given_up(problem) from problem
 
@@ -99,7 +105,7 @@ class Session:
         """Run a statement without values; returns the server's command tag, such as COMMIT."""
         await self.copied()
         try:
-            return str(await self.connection.execute(text, timeout=self._seconds))
+            return str(await self.connection.execute(text, timeout=self.seconds))
         except Exception as problem:
             raise self._given_up(problem) from problem
 
@@ -132,14 +138,17 @@ class Session:
             raise self._given_up(problem) from problem
 
     def _given_up(self, problem: Exception) -> Exception:
-        # Its next user would wait for the answer to this, or be refused where another server may be the primary.
-        if isinstance(problem, TimeoutError | asyncpg.ReadOnlySQLTransactionError):
+        # Its next user would wait for the answer to this, be refused where another server may be the primary, or have
+        # a statement that was prepared for a table of before.
+        if isinstance(
+            problem, TimeoutError | asyncpg.ReadOnlySQLTransactionError | asyncpg.InvalidCachedStatementError
+        ):
             self.connection.terminate()
         return translated(problem)
 
     async def _prepare(self, statement: str) -> tuple[PreparedStatement, tuple[str, ...]]:
         text, names = numbered(statement)
-        found = (await self.connection.prepare(text, timeout=self._seconds), names)
+        found = (await self.connection.prepare(text, timeout=self.seconds), names)
         if len(names) > _MOST_NAMES or _LIST in text:
             return found
         if len(self._prepared) >= _MOST_PREPARED:
@@ -155,21 +164,31 @@ def application(purpose: str) -> str:
 
 async def connect(url: str, purpose: Purpose) -> Session:
     """Raises DatabaseAway, or whatever else is wrong."""
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            return await _connected(url, purpose)
+    except TimeoutError as problem:
+        where = urlsplit(url).netloc.rpartition("@")[2] or "the server"
+        message = f"no connection to {where} within {_CONNECT_SECONDS:g} seconds; see that it runs and can be reached"
+        raise DatabaseAway(message) from problem
+
+
+async def _connected(url: str, purpose: Purpose) -> Session:
     name = {"application_name": application(purpose.name)}
     try:
-        connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS, server_settings=name)
+        connection = await asyncpg.connect(url, server_settings=name)
     except Exception as problem:
         raise translated(problem) from problem
-    session = Session(connection, purpose.seconds)
+    session = Session(connection, None)
     try:
         # Not while connecting: a pooler does not pass on settings that it does not know how to reset.
-        settings = {"search_path": "public", "standard_conforming_strings": "on", **purpose.settings}
+        settings = {**_SETTINGS, **purpose.settings}
         values = {"names": list(settings), "settings": list(settings.values())}
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            await session.fetch(SQL["postgres_set"], values)
+        await session.fetch(SQL["postgres_set"], values)
     except BaseException:
         connection.terminate()
         raise
+    session.seconds = purpose.seconds
     return session
 
 
@@ -193,7 +212,9 @@ class Pool:
         session = await self._taken(None)
         try:
             await work(session)
-        except Exception as problem:  # noqa: BLE001  # told apart by `fault`
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
+            raise fault(translated(problem)) from None
+        except DatabaseAway as problem:
             raise fault(problem) from None
         finally:
             self.give(session)
@@ -229,6 +250,9 @@ class Pool:
             if self._purpose.is_bounded and not (is_judged and await _is_modest(session, statement, values)):
                 raise too_costly() from None
             raise fault(problem) from None
+        except asyncpg.ConfigurationLimitExceededError as problem:  # temp_file_limit, which it would reach each time
+            logger.warning("a statement reached a limit that the database's operator has set: %s", problem)
+            raise (too_costly() if self._purpose.is_bounded else unavailable()) from None
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
             raise fault(problem) from None
         finally:
@@ -241,6 +265,8 @@ class Pool:
         try:
             async with asyncio.timeout(seconds):
                 return await waiting
+        except TimeoutError:
+            raise fault(DatabaseAway(f"all sessions for {self._purpose.name} are busy for {seconds} seconds")) from None
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
             raise fault(translated(problem)) from None
 
@@ -394,6 +420,7 @@ _AWAY = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InternalClientError,
+    asyncpg.InvalidCachedStatementError,
 )
 # The statement was sound, and the server could not run it now, or not beside what others do.
 _TROUBLED = (
@@ -402,6 +429,7 @@ _TROUBLED = (
     asyncpg.SerializationError,
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresSystemError,
+    asyncpg.InsufficientPrivilegeError,  # which was there when the store was opened
 )
 
 
@@ -439,8 +467,15 @@ def translated(problem: Exception) -> Exception:
     # asyncpg says of a connection that is gone what it says of a misuse; here it is never a misuse.
     is_away = isinstance(problem, _AWAY) or type(problem) is asyncpg.InterfaceError
     if is_away and not isinstance(problem, asyncpg.QueryCanceledError):
-        return DatabaseAway(f"{type(problem).__name__}: {problem}")
+        return DatabaseAway(_words(problem))
     return problem
+
+
+def _words(problem: Exception) -> str:
+    """What a problem says of itself, which may be nothing."""
+    if isinstance(problem, TimeoutError):
+        return str(problem) or "it does not answer in time"
+    return ": ".join(filter(None, (type(problem).__name__, str(problem))))
 
 
 def unavailable() -> Fault:

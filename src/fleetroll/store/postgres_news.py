@@ -73,9 +73,11 @@ class News:
     async def _listen(self) -> Session:
         session = await connect(self._url, _PURPOSE)
         try:
+            session.seconds = _LISTEN_SECONDS
             async with asyncio.timeout(_LISTEN_SECONDS):
                 await session.connection.add_listener(CHANNEL, self._receive)
                 await _check_session(session)
+            session.seconds = _PURPOSE.seconds
         except BaseException:
             session.connection.terminate()
             raise

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 
 import asyncpg
@@ -28,6 +29,8 @@ logger = logging.getLogger("fleetroll.store")
 ADMINISTRATION = Purpose("administration", 1, {"default_transaction_isolation": "read committed"}, None)
 _OURS = "fleetroll"
 UNFINISHED_COPY = "fleetroll_copy"  # the table of how far a copy is, which goes with its end
+_TABLE = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
+_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "USAGE")
 _MIGRATION_LOCK = f"SELECT pg_advisory_xact_lock({LOCK_SPACE}, 0)"  # in the place of an organization
 _MIGRATION_PATIENCE = "30s"  # for a table that somebody else uses, who may have forgotten about it
 # With a column that a later step moves to a table of its own.
@@ -41,12 +44,15 @@ _OLDEST = 14  # the first to say of a session whether it is with a standby; role
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 _ENCODING, _UNICODE = "server_encoding", "UTF8"
 _SEARCH_INDEX = "device_search"
+# Providers of servers often put extensions into a schema of their own.
 _TRIGRAMS = """
 DO $$
+DECLARE home regnamespace;
 BEGIN
     IF EXISTS (SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm') THEN
         CREATE EXTENSION IF NOT EXISTS pg_trgm;
-        CREATE INDEX IF NOT EXISTS device_search ON device USING gin (search gin_trgm_ops);
+        SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pg_trgm' INTO home;
+        EXECUTE format('CREATE INDEX IF NOT EXISTS device_search ON device USING gin (search %s.gin_trgm_ops)', home);
     END IF;
 EXCEPTION WHEN insufficient_privilege THEN
     RAISE NOTICE 'pg_trgm is there, but this role may not create it';
@@ -65,9 +71,16 @@ async def administered(url: str) -> AsyncIterator[Session]:
     try:
         yield session
     except (DatabaseAway, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
-        raise refusal("used", translated(problem)) from None
+        raise refusal("used", translated(_first(problem))) from None
     finally:
         await close(session)
+
+
+def _first(problem: Exception) -> Exception:
+    """Why a connection was lost, in place of what the end of each of its transactions says: that it is lost."""
+    while isinstance(problem, asyncpg.InterfaceError) and isinstance(problem.__context__, Exception):
+        problem = problem.__context__
+    return problem
 
 
 def refusal(done: str, problem: Exception) -> Refused:
@@ -147,6 +160,29 @@ async def require_durable(session: Session, *, unsafe: bool) -> None:
     logger.warning("the database server runs with %s off: acknowledged data may be lost", settings)
 
 
+async def require_writable(session: Session) -> None:
+    """Raises Unreachable where nothing can be written: another server may take over, or somebody change the setting."""
+    [(is_read_only,)] = await session.fetch(SQL["postgres_pulse"], {"name": "transaction_read_only"})
+    if is_read_only == "on":
+        raise Unreachable(
+            "The database cannot be used: it may only be read, as the server is a standby or "
+            "default_transaction_read_only is on."
+        )
+
+
+async def require_rights(session: Session) -> None:
+    """Raises Refused where the role may not use a table, or would not be shown all of its rows."""
+    made = {name for step in migrations.load("postgres") for name in _TABLE.findall(step.text)}
+    names = [*made, *(f"{name}_id_seq" for name in made)]
+    values = {"names": names, "sequence": b"S", **{right.lower(): right for right in _RIGHTS}}
+    withheld = [str(row[0]) for row in await session.fetch(SQL["postgres_withheld"], values)]
+    if withheld:
+        raise Refused(
+            f"The role may not read and write all of {', '.join(withheld[:3])}: grant it ALL on ALL TABLES and on ALL "
+            "SEQUENCES IN SCHEMA public, and let no row security apply to it."
+        )
+
+
 async def _settings(session: Session, *names: str) -> Mapping[str, str]:
     return dict(await session.fetch(SQL["postgres_settings"], {"names": list(names)}))
 
@@ -186,17 +222,20 @@ async def _take_steps(session: Session) -> list[migrations.Migration]:
 
 
 async def _take(session: Session, step: migrations.Migration) -> None:
+    refused = f"Another session uses a table that step {step.number} changes, as pg_dump does"
+    await _change(session, step.text, refused)
+
+
+async def _change(session: Session, text: str, refused: str) -> None:
     """Raises Unreachable where somebody else goes on using a table: whoever asks for it meanwhile waits as well."""
-    await session.command(f"SET LOCAL lock_timeout = '{_MIGRATION_PATIENCE}'")
-    try:
-        await session.command(step.text)
-    except DatabaseAway as problem:
-        if not isinstance(problem.__cause__, asyncpg.LockNotAvailableError):
-            raise
-        raise Unreachable(
-            f"Another session uses a table that step {step.number} changes, as pg_dump does; wait for it or end it, "
-            "then migrate again."
-        ) from None
+    async with session.connection.transaction():
+        await session.command(f"SET LOCAL lock_timeout = '{_MIGRATION_PATIENCE}'")
+        try:
+            await session.command(text)
+        except DatabaseAway as problem:
+            if not isinstance(problem.__cause__, asyncpg.LockNotAvailableError):
+                raise
+            raise Unreachable(f"{refused}; wait for it or end it, then migrate again.") from None
 
 
 async def _require_unserved(session: Session) -> None:
@@ -208,7 +247,8 @@ async def _require_unserved(session: Session) -> None:
 
 async def make_search_index(session: Session) -> None:
     """Make the index of substrings, if the server can have it and there is none."""
-    await session.command(_TRIGRAMS)
+    if not await has_search_index(session):  # even to find it there would wait for whoever writes
+        await _change(session, _TRIGRAMS, "Another session writes to the devices, which the search index is made of")
 
 
 async def has_search_index(session: Session) -> bool:

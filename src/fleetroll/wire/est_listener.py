@@ -15,6 +15,7 @@ from typing import Any
 
 from fleetroll.config import Config, ConfigError, cannot_listen, host_and_port
 from fleetroll.core import limits
+from fleetroll.core.model import Instant
 from fleetroll.core.times import DAY
 from fleetroll.service import authorities
 from fleetroll.service.housekeeping import again, beside
@@ -43,6 +44,7 @@ class EstListener:
         self._presented_at = 0
         self._known = 0
         self._trusted = self._most_trusted = 0
+        self._made_here: list[bytes] = []  # lately
         self._committed = asyncio.Event()
         self._address = config.est
         self.http = HttpServer(
@@ -57,7 +59,8 @@ class EstListener:
     @contextlib.asynccontextmanager
     async def serving(self, draining: asyncio.Event) -> AsyncIterator[None]:
         """Listen until the end of the block, or drain once `draining` is set. Raises ConfigError."""
-        await self._present(self._tls)
+        self._services.new_authorities.on_new(self._trust_new)
+        self._presented_at = await self._present(self._tls)
         await self._trust()
         self._allow_spare()
         self._services.store.on_commit(self._committed.set)
@@ -78,15 +81,16 @@ class EstListener:
     async def _renew(self) -> None:
         """Daily, and when the clock goes back: what was made by a wrong clock may be valid not yet, or no longer."""
         if not 0 <= self._services.clock() - self._presented_at < DAY:
-            await self._present(self._tls)
+            self._presented_at = await self._present(self._tls)
 
-    async def _present(self, tls: Tls) -> None:
+    async def _present(self, tls: Tls) -> Instant:
+        """Returns the time for which it is shown."""
         config, at = self._config, self._services.clock()
         if config.est_certificate is not None and config.est_key is not None:
             self._present_files(tls, config.est_certificate, config.est_key)
         else:
             await self._present_own(tls)
-        self._presented_at = at
+        return at
 
     async def _present_own(self, tls: Tls) -> None:
         host = self.http.host
@@ -103,17 +107,30 @@ class EstListener:
             raise ConfigError(f"--est-certificate or --est-key cannot be read: {problem.strerror}.") from None
 
     async def _trust(self) -> None:
+        """Trust the authorities that are stored since it was last asked, whichever process made them."""
         anchors, self._known = await authorities.trust_anchors(self._services, self._known)
+        self._let_in(anchors)
+
+    def _trust_new(self, certificate: bytes) -> None:
+        """Trust an authority that this process makes, before its creator has the reply."""
+        anchor = self._services.pki.anchor(certificate)
+        if anchor is not None:
+            self._made_here.append(anchor)
+            self._let_in([anchor])
+
+    def _let_in(self, anchors: Sequence[bytes]) -> None:
         self._tls.trust(anchors)
         self._trusted += len(anchors)
 
     async def _forget_deleted(self) -> None:
         """Begin again with the authorities that there are: OpenSSL lets go of none, but tenants delete some."""
-        tls = Tls()
-        await self._present(tls)
+        tls, made_before = Tls(), len(self._made_here)
+        presented_at = await self._present(tls)
         anchors, known = await authorities.trust_anchors(self._services, 0)
         await asyncio.to_thread(tls.trust, anchors)  # nobody uses it yet
-        self._tls, self._known, self._trusted = tls, known, len(anchors)
+        self._tls, self._known, self._trusted, self._presented_at = tls, known, len(anchors), presented_at
+        self._let_in(self._made_here)  # some were not stored yet
+        del self._made_here[:made_before]
         self._allow_spare()
         self.http.show(tls.context)
 
@@ -121,7 +138,7 @@ class EstListener:
         self._most_trusted = 2 * self._trusted + limits.MAX_SPARE_ANCHORS
 
     async def _follow(self) -> None:
-        """Trust a new authority before its creator has the reply, or within seconds if another process made it."""
+        """Trust what is new after each commit that this process hears of, and every few seconds."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ASK_SECONDS):

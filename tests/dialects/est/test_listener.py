@@ -1,5 +1,6 @@
 """The certificate that the listener shows: there is always a good one, whatever the clock and its files do."""
 
+import asyncio
 import contextlib
 import logging
 import select
@@ -10,13 +11,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from fleetroll.core import limits
+from fleetroll.data_directory import DATABASE
 from fleetroll.wire import est_listener
 from fleetroll.wire.http_deadlines import Deadlines
 from fleetroll.wire.tls import Tls
 from tests.hostile.test_slow_clients import serving
+from tests.support.app import about_sqlite
 from tests.support.est import DAY, Site, needs_tools, site
 
 pytestmark = needs_tools
@@ -75,6 +81,26 @@ def test_the_authority_that_devices_know_it_by_cannot_be_deleted_beneath_it(tmp_
         elsewhere.api("DELETE", "/v1/authorities/default")
 
 
+@pytest.mark.parametrize("spare", [limits.MAX_SPARE_ANCHORS, -1_000], ids=["as usual", "beginning again each time"])
+def test_an_authority_is_trusted_before_its_creator_has_the_reply(
+    at: Site, monkeypatch: pytest.MonkeyPatch, spare: int
+) -> None:
+    monkeypatch.setattr(limits, "MAX_SPARE_ANCHORS", spare)
+    at.listener._allow_spare()
+    for number in range(8):
+        at.api("POST", "/v1/authorities", {"name": f"factory-{number}"})
+        for _ in range(10):
+            assert {f"factory-{made}" for made in range(number + 1)} <= trusted(at)
+            at.app.runner.run(asyncio.sleep(0.001))
+
+
+def trusted(at: Site) -> set[str]:
+    """The common names of the authorities whose clients may connect now."""
+    stored = at.listener._tls.context.get_ca_certs(binary_form=True)
+    subjects = [x509.load_der_x509_certificate(one).subject for one in stored]
+    return {str(part.value) for name in subjects for part in name.get_attributes_for_oid(NameOID.COMMON_NAME)}
+
+
 def test_files_that_are_replaced_one_after_the_other_leave_it_with_what_it_shows(
     tmp_path: Path, at: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -96,6 +122,29 @@ def test_files_that_are_replaced_one_after_the_other_leave_it_with_what_it_shows
         operated.run("sleep", str(3 * _PAUSE))
         assert shown(operated) == new
         assert "--est-certificate or --est-key cannot be read: No such file or directory." in caplog.text
+
+
+@about_sqlite
+def test_a_certificate_that_could_not_be_shown_is_shown_the_next_time(
+    tmp_path: Path, at: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("old", "new"):
+        pair(at, name)
+    chain, key = (Path(shutil.copy(tmp_path / f"old.{kind}", tmp_path / f"used.{kind}")) for kind in ("pem", "key"))
+    (tmp_path / "other").mkdir()
+    with site(tmp_path / "other", est_certificate=chain, est_key=key) as operated:
+        old = shown(operated)
+        operated.api("POST", "/v1/authorities", {"name": "damaged"})
+        operated.run("sleep", str(2 * _PAUSE))
+        with contextlib.closing(apsw.Connection(str(tmp_path / "other" / "data" / DATABASE))) as database:
+            database.execute("UPDATE authority SET certificate = 'x'")
+        monkeypatch.setattr(limits, "MAX_SPARE_ANCHORS", -1_000)
+        operated.listener._allow_spare()
+        shutil.copy(tmp_path / "new.pem", chain)
+        shutil.copy(tmp_path / "new.key", key)
+        operated.listener_offset = DAY
+        operated.api("POST", "/v1/organizations", {"slug": "north"})
+        assert b"CN = new" in replaced(operated, old)
 
 
 def own(at: Site) -> tuple[ssl.SSLContext, ssl.SSLContext]:

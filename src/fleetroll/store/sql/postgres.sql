@@ -44,3 +44,10 @@ WHERE schemaname = current_schema() AND n_mod_since_analyze > 500 + n_live_tup /
 
 -- postgres_index: whether there is an index of that name
 SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND indexname = :name;
+
+-- postgres_withheld: those of the tables and sequences that this role may not use, or of which it would see some rows only
+SELECT relname FROM pg_class
+WHERE relnamespace = CAST(current_schema() AS regnamespace) AND relname = ANY (:names) AND CASE relkind
+WHEN :sequence THEN NOT (has_sequence_privilege(oid, :usage) AND has_sequence_privilege(oid, :select))
+ELSE row_security_active(oid) OR NOT (has_table_privilege(oid, :select) AND has_table_privilege(oid, :insert)
+AND has_table_privilege(oid, :update) AND has_table_privilege(oid, :delete)) END ORDER BY relname;
