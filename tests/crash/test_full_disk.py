@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import httpx
@@ -86,16 +87,21 @@ def test_a_start_on_a_full_disk_says_so_and_calls_nothing_damaged(tmp_path: Path
     place.mkdir()
     with serving(source, "--nats", "off"):
         pass
-    bring = "true" if is_first else f"cp -r {source} {place}/data"
+    bring = "true" if is_first else copying(source, place / "data")
     ended = on_full_disk(place, bring, free, "serve", "--data", str(place / "data"), "--http", "8.8.8.8:1")
     assert ended.returncode == 74, ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert "damaged" not in ended.stderr
 
 
+def copying(source: Path, to: Path) -> str:
+    return f"cp -r {quote(str(source))} {quote(str(to))}"
+
+
 def on_full_disk(place: Path, bring: str, free: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command where so many KiB are free, after the shell code `bring` has put there what it needs."""
-    fill = f"{bring}; head -c $((48 * 1024 - $(du -sk {place} | cut -f1) - {free}))k /dev/zero > {place}/filler"
+    disk, filler = quote(str(place)), quote(str(place / "filler"))
+    fill = f"{bring}; head -c $((48 * 1024 - $(du -sk {disk} | cut -f1) - {free}))k /dev/zero > {filler}"
     return subprocess.run(
         (*apart(place), sys.executable, "-m", "fleetroll", *arguments),
         env={**os.environ, "FILL": fill},
@@ -113,7 +119,7 @@ def test_a_key_that_finds_no_room_is_not_shown_as_made(tmp_path: Path, free: int
     place.mkdir()
     with serving(source, "--nats", "off"):
         pass
-    ended = on_full_disk(place, f"cp -r {source} {place}/data", free, "recover", "--data", str(place / "data"))
+    ended = on_full_disk(place, copying(source, place / "data"), free, "recover", "--data", str(place / "data"))
     assert (ended.returncode, ended.stdout) == (1, ""), ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert "disk" in ended.stderr
