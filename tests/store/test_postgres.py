@@ -28,6 +28,7 @@ from tests.support import pooler
 from tests.support.postgres import Server, empty_database, held_up, new_database, own_server
 from tests.support.proxy import wired
 from tests.support.stores import ENGINES, NOW, changed, device, document, event, key, organization, plant
+from tests.support.waiting import PATIENCE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["postgres"])]
 
@@ -63,7 +64,7 @@ async def made(store: Store, parent: Organization, *slugs: str) -> list[int]:
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             if await holds():
                 return
@@ -157,7 +158,7 @@ async def test_transactions_that_cross_each_other_all_come_to_an_end(
         await where.write(work, bulk=random.random() < 0.1)
 
     pairs = [random.sample(orgs, 2) for _ in range(120)]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*(cross(random.choice((store, other)), *pair) for pair in pairs))
     for org in orgs:
         expected = sum(org in pair for pair in pairs)
@@ -413,7 +414,7 @@ async def test_what_is_not_committed_holds_up_the_publisher_and_nobody_else(
 
 
 async def heard(told: "asyncio.Queue[str | None]", topic: str | None) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await told.get() != topic:
             pass
 
@@ -424,7 +425,7 @@ async def test_news_reach_every_process_with_the_commit(store: Store, other: Sto
     with pytest.raises(LookupError):
         await store.write(_fail, news="never")
     await store.write(lambda records: records.usage.add(org, "devices", 1, 9), news="topic")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await told.get() == "topic"
     assert told.empty()
 
@@ -437,7 +438,7 @@ async def test_a_commit_of_one_process_wakes_the_others(store: Store, other: Sto
     woken = asyncio.Event()
     other.on_commit(woken.set)
     await store.write(lambda records: records.usage.add(org, "devices", 1, 9))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await woken.wait()
 
 

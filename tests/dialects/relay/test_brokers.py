@@ -44,7 +44,7 @@ def fleetroll(served: Vendor, *words: str) -> str:
     process = served.process
     environment = {**os.environ, "FLEETROLL_URL": process.url, "FLEETROLL_KEY": process.key}
     return subprocess.run(
-        [*CLI, *words], env=environment, capture_output=True, text=True, check=True, timeout=30
+        [*CLI, *words], env=environment, capture_output=True, text=True, check=True, timeout=120
     ).stdout
 
 
