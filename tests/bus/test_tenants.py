@@ -354,19 +354,21 @@ def test_a_device_that_comes_back_to_an_organization_finds_its_stream(tmp_path: 
 def test_what_is_stored_is_removed_from_the_broker_if_it_is_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, size: int
 ) -> None:
-    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 3600.0)  # a look at half of it would leave the other, which is little
 
     async def story() -> None:
         registry = Registry()
-        async with devices_of(tmp_path, registry, LOUD) as (_, platform, [device]):
+        async with devices_of(tmp_path, registry, LOUD) as (served, platform, [device]):
             await flood(device, LOUD, count, bytes(size))
+            await registry.until(lambda: len(registry.messages) == count)
+            assert served._ingest is not None
+            served._ingest._look_soon.set()
 
             async def is_empty() -> bool:
                 state = (await platform.jetstream().stream_info(ingest_stream(LOUD))).state
                 return state.last_seq == count and not state.messages
 
             await until(is_empty)
-            assert len(registry.messages) == count
 
     run(story())
 
