@@ -91,6 +91,7 @@ def test_systemd_rates_the_unit_as_hardly_exposed_and_finds_no_fault_in_it(tmp_p
     assert rated.returncode == 0, rated.stdout[-300:] + rated.stderr
     copy = tmp_path / UNIT.name
     copy.write_text(UNIT.read_text().replace("/opt/fleetroll/bin/fleetroll", sys.executable))
+    copy.chmod(0o644)  # whatever new files may be here
     found = subprocess.run(["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, check=False)
     assert UNIT.name not in found.stderr
     assert found.returncode == 0, found.stderr
