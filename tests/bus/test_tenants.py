@@ -171,7 +171,9 @@ def test_many_organizations_share_a_transaction(tmp_path: Path) -> None:
         registry, orgs = Counted(), [f"org_{number}" for number in range(1, 31)]
         async with devices_of(tmp_path, registry, *orgs) as (served, _, devices):
             assert served._ingest is not None
-            intakes = served._ingest._intakes
+            intakes, wanted = served._ingest._intakes, set(map(ingest_stream, orgs))
+            # Streams are opened between two transactions, and the first is about to take long.
+            await waiting.until(lambda: {one.stream for one in intakes.values() if one.is_open} >= wanted)
             given = zip(devices, orgs, strict=True)
             await asyncio.gather(*(device.jetstream().publish(subject(org), b"1") for device, org in given))
             await waiting.until(lambda: sum(shared) + sum(bool(one.arrived) for one in intakes.values()) == len(orgs))
