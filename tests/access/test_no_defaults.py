@@ -95,7 +95,7 @@ def test_a_real_server_refuses_to_start_and_leaves_no_usable_directory(
     data = tmp_path / "data"
     arguments = [sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0"]
     ended = subprocess.run(
-        arguments, env={**os.environ, **variables}, capture_output=True, text=True, timeout=30, check=False
+        arguments, env={**os.environ, **variables}, capture_output=True, text=True, timeout=120, check=False
     )
     assert ended.returncode == REFUSED
     assert ended.stdout == ""

@@ -12,10 +12,10 @@ import pytest
 
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
-from tests.support.broker import Registry, address, broker, client, run, with_app
+from tests.support.broker import Registry, address, broker, client, run, settled, with_app
 from tests.support.mqtt import Mqtt
 from tests.support.nats_sockets import LEFT
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = LEFT
 
@@ -57,7 +57,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     registry = Registry()
     async with broker(tmp_path / "nats", registry, mqtt=("127.0.0.1", 0)) as served:
         found = World(tmp_path / "nats", served, registry)
-        await served.settle()
+        await settled(served, registry)
         yield found
 
 
@@ -166,7 +166,7 @@ def test_its_password_alone_says_who_it_is(tmp_path: Path) -> None:
             found.registry.want(plain.account, DeviceAccount(plain.account, ORG, DEVICE))
             app = found.served.mint_app(ORG, "admin", commands=True)
             found.registry.want(app.account, AppAccount(ORG, "admin", True))
-            await found.served.settle()
+            await settled(found.served, found.registry)
             head, body, signature = own.api_key.split(".")
             forged = ".".join((head, other.api_key.split(".")[1], signature))
             unsigned = ".".join((head, body, ""))
@@ -205,8 +205,8 @@ def test_a_removed_device_is_cut_off_and_stays_out_and_nothing_is_kept_of_it(tmp
             sibling = await asyncio.to_thread(found.device, SIBLING)
             assert found.with_sessions() >= {found.minted[one].account for one in (DEVICE, SIBLING)}
             found.registry.want(found.minted[DEVICE].account, None)
-            await found.served.settle()
-            assert await asyncio.to_thread(device.wait_gone, 1)
+            await settled(found.served, found.registry)
+            assert await asyncio.to_thread(device.wait_gone, PATIENCE)
             await asyncio.to_thread(device.__exit__, None, None, None)
             again = await asyncio.to_thread(found.device, DEVICE)
             assert again.refused

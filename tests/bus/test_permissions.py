@@ -25,7 +25,7 @@ from fleetroll.core import limits
 from tests.support.broker import Registry, address, broker, client, run, settled
 from tests.support.jwt import claims
 from tests.support.nats_sockets import LEFT
-from tests.support.waiting import eventually, until
+from tests.support.waiting import PATIENCE, eventually, until
 from tests.support.websocket import tunnel
 
 pytestmark = LEFT
@@ -179,7 +179,7 @@ def test_a_device_hears_nothing_that_is_not_meant_for_it(tmp_path: Path) -> None
             await found.app.request(f"api.iot.devices.{ORG}.create", b"{}")
             await found.app.jetstream().publish(command(DEVICE), b"secret")
             with pytest.raises(nats.errors.NoRespondersError):
-                await found.app.request(f"{ORG}.production.command.rpc.{DEVICE}.ping", b"{}", timeout=5)
+                await found.app.request(f"{ORG}.production.command.rpc.{DEVICE}.ping", b"{}")
             await stored(found)
             await found.sibling.flush()
             assert heard == []
@@ -200,7 +200,7 @@ def test_a_device_has_no_way_to_manage_devices(tmp_path: Path) -> None:
             )  # fmt: skip
             assert not found.registry.requests
             # The broker tells each account of its own connections.
-            listed = await found.device.request("$SYS.REQ.SERVER.PING.CONNZ", b"{}", timeout=5)
+            listed = await found.device.request("$SYS.REQ.SERVER.PING.CONNZ", b"{}")
             assert len(msgspec.json.decode(listed.data)["data"]["connections"]) == 1
 
     run(story())
@@ -231,13 +231,13 @@ def test_who_asks_is_for_the_broker_to_say(tmp_path: Path) -> None:
                 (found.app, TOKEN),
                 (found.device, SDK),
             ):
-                await sender.request(subject, b"{}", timeout=5)
+                await sender.request(subject, b"{}")
                 own = found.registry.requests[-1].user
                 for head in HEADS:
                     sizes = len(head), len(head) + 2
                     line = b"HPUB %b %b %d %d\r\n%b{}\r\n"
                     await sender._send_command(line % (subject.encode(), sender.new_inbox().encode(), *sizes, head))
-                await sender.request(subject, b"{}", timeout=5)
+                await sender.request(subject, b"{}")
                 assert len(found.registry.requests) == len(HEADS) + 2
                 assert {one.user for one in found.registry.requests} <= {own, ""}
                 found.registry.requests.clear()
@@ -268,11 +268,11 @@ def test_a_consumer_delivers_only_to_the_device_that_asks(tmp_path: Path) -> Non
         async with world(tmp_path / "nats") as found:
             create = f"$JS.API.CONSUMER.CREATE.{ORG}_command_queue.mine.{command(DEVICE)}"
 
-            async def ask(subject: str, **config: Any) -> dict[str, Any]:
+            async def ask(subject: str, seconds: float = 0.5, **config: Any) -> dict[str, Any]:
                 given = {"deliver_subject": "_INBOX.abc", "ack_policy": "explicit", **config}
                 body = msgspec.json.encode({"stream_name": f"{ORG}_command_queue", "config": given})
                 try:
-                    return dict(msgspec.json.decode((await found.device.request(subject, body, timeout=0.5)).data))
+                    return dict(msgspec.json.decode((await found.device.request(subject, body, timeout=seconds)).data))
                 except NOBODY:
                     return {"error": "nobody"}
 
@@ -281,7 +281,7 @@ def test_a_consumer_delivers_only_to_the_device_that_asks(tmp_path: Path) -> Non
             for filter in (command(SIBLING), command(FOREIGN, RIVAL), command("*"), f"{ORG}.>", ">"):
                 assert "error" in await ask(f"$JS.API.CONSUMER.CREATE.{ORG}_command_queue.mine.{filter}"), filter
             # A filter in the body beside that of the subject is not listened to.
-            made = await ask(create, filter_subject=command(SIBLING), filter_subjects=[">"])
+            made = await ask(create, PATIENCE, filter_subject=command(SIBLING), filter_subjects=[">"])
             assert "error" not in made
             heard = await listen(found.device, "_INBOX.abc")
             await found.app.jetstream().publish(command(SIBLING), b"not for you")
@@ -303,8 +303,8 @@ def test_consumers_of_the_same_name_do_not_collide(tmp_path: Path) -> None:
             other = await found.sibling.jetstream().subscribe(command(SIBLING), stream=queue, config=config)
             await found.app.jetstream().publish(command(DEVICE), b"device")
             await found.app.jetstream().publish(command(SIBLING), b"sibling")
-            assert (await own.next_msg(5)).data == b"device"
-            assert (await other.next_msg(5)).data == b"sibling"
+            assert (await own.next_msg(PATIENCE)).data == b"device"
+            assert (await other.next_msg(PATIENCE)).data == b"sibling"
 
     run(story())
 
@@ -317,7 +317,7 @@ def test_what_a_device_has_not_acknowledged_nobody_else_does(tmp_path: Path) -> 
                 command(DEVICE), stream=f"{ORG}_command_queue", config=config
             )
             await found.app.jetstream().publish(command(DEVICE), b"1")
-            first = await own.next_msg(5)
+            first = await own.next_msg(PATIENCE)
             stored_at = first.metadata.sequence.stream
             for other in (found.sibling, found.foreign, found.app, found.rival):
                 for name in ("same", f"{DEVICE}_same"):
@@ -325,11 +325,11 @@ def test_what_a_device_has_not_acknowledged_nobody_else_does(tmp_path: Path) -> 
                         await other.publish(f"$JS.ACK.{COMMANDS}.{name}.1.{stored_at}.1.0.0", word)
                 await other.flush()
             await found.app.jetstream().publish(command(DEVICE), b"2")
-            second = await own.next_msg(5)
+            second = await own.next_msg(PATIENCE)
             assert (second.data, second.metadata.num_delivered) == (b"2", 1)
-            await second.ack_sync()  # after whatever was taken from the others
+            await second.ack_sync(PATIENCE)  # after whatever was taken from the others
             assert (await own.consumer_info()).num_ack_pending == 1
-            await first.ack_sync()
+            await first.ack_sync(PATIENCE)
             assert (await own.consumer_info()).num_ack_pending == 0
 
     run(story())
@@ -368,8 +368,8 @@ def test_an_application_calls_no_device_of_another_organization(tmp_path: Path) 
             await found.foreign.flush()
             for device in (FOREIGN, f"{4:024x}"):  # one of the rival's, and one that never was
                 with pytest.raises(nats.errors.NoRespondersError):
-                    await found.app.request(f"{ORG}.production.command.rpc.{device}.ping", b"theirs", timeout=5)
-            rival = await found.rival.request(f"{RIVAL}.production.command.rpc.{FOREIGN}.ping", b"own", timeout=5)
+                    await found.app.request(f"{ORG}.production.command.rpc.{device}.ping", b"theirs")
+            rival = await found.rival.request(f"{RIVAL}.production.command.rpc.{FOREIGN}.ping", b"own")
             assert rival.data == b"pong"
             assert heard == [b"own"]
 
@@ -382,7 +382,7 @@ def test_a_call_that_awaits_no_answer_costs_nobody_theirs(tmp_path: Path) -> Non
             for _ in range(20):
                 await found.app.publish(f"{ORG}.production.command.rpc.{DEVICE}.ping", b"1")
                 await found.app.flush()
-                assert await found.rival.request(f"api.iot.devices.{RIVAL}.list", b"", timeout=5)
+                assert await found.rival.request(f"api.iot.devices.{RIVAL}.list", b"")
 
     run(story())
 
@@ -398,7 +398,6 @@ def test_who_may_not_command_cannot(tmp_path: Path) -> None:
                     {"stream_name": f"{ORG}_stream", "config": {"name": "x", "deliver_subject": command(DEVICE),
                      "filter_subject": telemetry(DEVICE), "ack_policy": "none"}}
                 ),
-                timeout=5,
             )  # fmt: skip
             assert {family for _, family, _ in await stored(found)} <= {"telemetry"}
 
@@ -413,7 +412,7 @@ def test_an_application_hears_its_devices_live(tmp_path: Path) -> None:
                 f"{ORG}.production.telemetry.{DEVICE}.*", stream=f"{ORG}_stream", config=config
             )
             await found.device.jetstream().publish(telemetry(DEVICE), b"21")
-            heard = await live.next_msg(5)
+            heard = await live.next_msg(PATIENCE)
             assert (heard.subject, heard.data) == (telemetry(DEVICE), b"21")
 
     run(story())
@@ -429,7 +428,7 @@ def test_a_call_reaches_its_device_and_its_answer_the_caller(tmp_path: Path) -> 
 
             await found.device.subscribe(subject, cb=pong)
             await found.device.flush()
-            assert (await found.app.request(subject, b"1", timeout=5)).data == b"pong 1"
+            assert (await found.app.request(subject, b"1")).data == b"pong 1"
             assert await found.served.call(ORG, "production", DEVICE, "ping", b"2", 5) == b"pong 2"
 
     run(story())
@@ -468,7 +467,7 @@ def test_no_device_takes_all_of_the_brokers_connections(tmp_path: Path, monkeypa
     async def story() -> None:
         async with world(tmp_path / "nats") as found, AsyncExitStack() as stack:
             url, greedy = address(found.served), found.device_of(ORG, SIBLING)
-            await found.served.settle()
+            await settled(found.served, found.registry)
             for _ in range(2):
                 connected = await client(url, greedy)
                 stack.push_async_callback(connected.close)

@@ -30,7 +30,7 @@ from tests.support.broker import (
     with_device,
 )
 from tests.support.nats_sockets import LEFT
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = LEFT
 
@@ -111,10 +111,10 @@ def test_commands_that_waited_are_asked_for_and_acknowledged(tmp_path: Path) -> 
             await send(served, 99, device=SIBLING)
             name = (await consumer(device, "mine"))["name"]
             own = await pulled(device, name)
-            found = await own.fetch(5, timeout=5)
+            found = await own.fetch(5, timeout=PATIENCE)
             assert [message.data for message in found] == [b"%d" % number for number in range(5)]
             for message in found:
-                await message.ack_sync()
+                await message.ack_sync(PATIENCE)
             info = await ask(device, f"CONSUMER.INFO.{QUEUE}.{name}")
             assert (info["name"], info["stream_name"], info["num_ack_pending"], info["num_pending"]) == (
                 name,
@@ -125,7 +125,7 @@ def test_commands_that_waited_are_asked_for_and_acknowledged(tmp_path: Path) -> 
             with pytest.raises(nats.errors.TimeoutError):
                 await own.fetch(1, timeout=0.3)
             await send(served, 5)
-            assert [message.data for message in await own.fetch(1, timeout=5)] == [b"5"]
+            assert [message.data for message in await own.fetch(1, timeout=PATIENCE)] == [b"5"]
             await device.close()
 
     run(story())
@@ -145,13 +145,13 @@ def test_the_javascript_sdks_consumer_is_served(tmp_path: Path) -> None:
             first_one = (await consumer(device, "x_1", **ordered))["name"]
             inbox = device.new_inbox()
             messages = await device.subscribe(inbox)
-            pull = {"batch": 100, "max_bytes": 0, "expires": 2_000_000_000, "idle_heartbeat": 500_000_000}
+            pull = {"batch": 100, "max_bytes": 0, "expires": 30_000_000_000, "idle_heartbeat": 500_000_000}
             await device.publish(
                 f"$JS.API.CONSUMER.MSG.NEXT.{QUEUE}.{first_one}", msgspec.json.encode(pull), reply=inbox
             )
-            first, second = [await messages.next_msg(5) for _ in range(2)]
+            first, second = [await messages.next_msg(PATIENCE) for _ in range(2)]
             assert (first.data, second.data) == (b"1", b"2")
-            assert (await messages.next_msg(5)).headers["Status"] == "100", "a heartbeat"
+            assert (await messages.next_msg(PATIENCE)).headers["Status"] == "100", "a heartbeat"
             start = {"deliver_policy": "by_start_sequence", "opt_start_seq": second.metadata.sequence.stream}
             next_one = (await consumer(device, "x_2", **ordered, **start))["name"]
             again = device.new_inbox()
@@ -159,7 +159,7 @@ def test_the_javascript_sdks_consumer_is_served(tmp_path: Path) -> None:
             await device.publish(
                 f"$JS.API.CONSUMER.MSG.NEXT.{QUEUE}.{next_one}", msgspec.json.encode(pull), reply=again
             )
-            assert (await behind.next_msg(5)).data == b"2"
+            assert (await behind.next_msg(PATIENCE)).data == b"2"
             assert await ask(device, f"CONSUMER.DELETE.{QUEUE}.{first_one}") == {
                 "type": "io.nats.jetstream.api.v1.consumer_delete_response", "success": True,
             }  # fmt: skip
@@ -184,7 +184,8 @@ def test_a_consumer_of_another_device_is_out_of_reach(tmp_path: Path) -> None:
                     await (await pulled(sibling, name)).fetch(1, timeout=PATIENCE)
             for queue in ("COMMANDS", "org_2_command_queue"):
                 assert (await ask(sibling, f"CONSUMER.INFO.{queue}.mine"))["error"]["code"] == 503
-            assert [message.data for message in await (await pulled(device, secret)).fetch(1, timeout=5)] == [b"1"]
+            [message] = await (await pulled(device, secret)).fetch(1, timeout=PATIENCE)
+            assert message.data == b"1"
             await device.close()
             await sibling.close()
 
@@ -218,9 +219,10 @@ def test_what_was_made_with_a_credential_ends_with_it(is_away: bool, tmp_path: P
             await send(served, 1)
             for name in names:
                 with pytest.raises(nats.js.errors.ServiceUnavailableError):
-                    await (await pulled(other, name)).fetch(1, timeout=5)
+                    await (await pulled(other, name)).fetch(1, timeout=PATIENCE)
             device = await client(address(served), kept)
-            assert [message.data for message in await (await pulled(device, left)).fetch(1, timeout=5)] == [b"1"]
+            [message] = await (await pulled(device, left)).fetch(1, timeout=PATIENCE)
+            assert message.data == b"1"
             await device.close()
             await other.close()
 
@@ -236,7 +238,7 @@ async def asked_in_vain(folder: Path) -> AsyncIterator[tuple["asyncio.Future[dic
         await consumer(lost, "before")
         wire.loses = True
         asking = asyncio.ensure_future(ask(lost, f"CONSUMER.INFO.{QUEUE}.before"))
-        await asyncio.sleep(0.3)
+        await until(lambda: b"CONSUMER.INFO" in wire.lost)
         wire.loses = False
         wire.cut()
         yield asking, other

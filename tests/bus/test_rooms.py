@@ -134,7 +134,7 @@ def test_a_device_whose_question_finds_no_room_is_told_in_the_brokers_words(
             device = await device_of(served, registry, ORG)
             monkeypatch.setattr(limits, "BUS_TENANT_WAITING", 0)
             for verb in ("INFO", f"STREAM.INFO.{ORG}_command_queue", f"CONSUMER.INFO.{ORG}_command_queue.mine"):
-                refusal = msgspec.json.decode((await device.request(f"$JS.API.{verb}", b"", timeout=5)).data)
+                refusal = msgspec.json.decode((await device.request(f"$JS.API.{verb}", b"")).data)
                 assert refusal["error"]["code"] == 503
             await device.close()
 

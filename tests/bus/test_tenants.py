@@ -135,7 +135,7 @@ def test_what_one_organization_publishes_is_stored_before_what_another_has_waiti
         registry.refusing = True
         orgs = [f"org_{number}" for number in range(1, 40)]
         async with devices_of(tmp_path, registry, *orgs) as (served, _, [loud, *others]):
-            count = 40_000
+            count = 20 * limits.BUS_BATCH
             await flood(loud, LOUD, count)
             await until(lambda: _has(served, ingest_stream(LOUD), count))
             for number, other in enumerate(others, 2):
@@ -153,21 +153,33 @@ async def _has(served: Broker, stream: str, count: int) -> bool:
 
 
 def test_many_organizations_share_a_transaction(tmp_path: Path) -> None:
-    batches: list[int] = []
+    shared: list[int] = []
 
-    class Counted(Slow):
-        async def ingest(self, batches_: Sequence[Batch]) -> Sequence[Message]:
-            batches.append(len(batches_))
-            return await super().ingest(batches_)
+    class Counted(Registry):
+        """A store that takes nothing until `released`."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.released = asyncio.Event()
+
+        async def ingest(self, batches: Sequence[Batch]) -> Sequence[Message]:
+            shared.append(len(batches))
+            await self.released.wait()
+            return await super().ingest(batches)
 
     async def story() -> None:
         registry, orgs = Counted(), [f"org_{number}" for number in range(1, 31)]
-        async with devices_of(tmp_path, registry, *orgs) as (_, _, devices):
-            for _ in range(3):
-                given = zip(devices, orgs, strict=True)
-                await asyncio.gather(*(device.jetstream().publish(subject(org), b"1") for device, org in given))
-            await registry.until(lambda: len(registry.messages) == 3 * len(orgs))
-            assert sum(batches) / len(batches) > 3
+        async with devices_of(tmp_path, registry, *orgs) as (served, _, devices):
+            assert served._ingest is not None
+            intakes, wanted = served._ingest._intakes, set(map(ingest_stream, orgs))
+            # Streams are opened between two transactions, and the first is about to take long.
+            await waiting.until(lambda: {one.stream for one in intakes.values() if one.is_open} >= wanted)
+            given = zip(devices, orgs, strict=True)
+            await asyncio.gather(*(device.jetstream().publish(subject(org), b"1") for device, org in given))
+            await waiting.until(lambda: sum(shared) + sum(bool(one.arrived) for one in intakes.values()) == len(orgs))
+            registry.released.set()
+            await registry.until(lambda: len(registry.messages) == len(orgs))
+            assert len(shared) <= 2  # of those that had come when the first began, and of all others
 
     run(story())
 
@@ -230,7 +242,7 @@ def test_no_stream_is_removed_while_the_broker_still_writes_what_was_published_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a flood, that may take minutes."""
-    monkeypatch.setattr(ingest, "_DRAINED_SECONDS", 0.5)
+    monkeypatch.setattr(ingest, "_DRAINED_SECONDS", 1.0)
     monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.1)
 
     async def story() -> None:
@@ -240,11 +252,11 @@ def test_no_stream_is_removed_while_the_broker_still_writes_what_was_published_t
             minted = await with_device(served, registry, LOUD)
             registry.want(minted.account, None)
             await settled(served, registry)
-            for number in range(20):
+            for number in range(15):
                 await served._platform.jetstream().publish(f"data.{subject(LOUD)}", b"%d" % number)
                 await asyncio.sleep(0.1)
             await until(lambda: _are(served, {COMMANDS}))
-            assert bodies(registry, LOUD) == [b"%d" % number for number in range(20)]
+            assert bodies(registry, LOUD) == [b"%d" % number for number in range(15)]
 
     run(story())
 
@@ -264,8 +276,9 @@ def test_a_flood_that_the_operator_has_purged_is_waited_for_no_more(
             minted = await with_device(served, registry, LOUD)
             device = await client(address(served), minted)
             registry.refusing = True
-            count = 30_000
-            await flood(device, LOUD, count)
+            size = 60_000
+            count = limits.BUS_BATCHES * limits.BUS_BATCH_BYTES // size  # twice what one stream has on its way
+            await flood(device, LOUD, count, bytes(size))
             await until(lambda: _has(served, ingest_stream(LOUD), count))
             await device.close()
             await streams.request(served._platform, f"STREAM.PURGE.{ingest_stream(LOUD)}", {})
@@ -367,19 +380,21 @@ def test_a_look_at_the_streams_holds_up_no_device_of_an_organization_that_has_on
 def test_what_is_stored_is_removed_from_the_broker_if_it_is_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, size: int
 ) -> None:
-    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(ingest, "_LOOK_SECONDS", 3600.0)  # a look at half of it would leave the other, which is little
 
     async def story() -> None:
         registry = Registry()
-        async with devices_of(tmp_path, registry, LOUD) as (_, platform, [device]):
+        async with devices_of(tmp_path, registry, LOUD) as (served, platform, [device]):
             await flood(device, LOUD, count, bytes(size))
+            await registry.until(lambda: len(registry.messages) == count)
+            assert served._ingest is not None
+            served._ingest._look_soon.set()
 
             async def is_empty() -> bool:
                 state = (await platform.jetstream().stream_info(ingest_stream(LOUD))).state
                 return state.last_seq == count and not state.messages
 
             await until(is_empty)
-            assert len(registry.messages) == count
 
     run(story())
 
@@ -462,6 +477,15 @@ def test_organizations_that_flood_together_leave_room_on_the_disk_and_for_others
     run(story())
 
 
+async def kill(served: Broker) -> None:
+    """Kill the broker, and wait for the next one."""
+    assert served._process is not None
+    pid = served._process.pid
+    os.kill(pid, signal.SIGKILL)  # type: ignore[arg-type]
+    await waiting.until(lambda: served._process.pid != pid)  # type: ignore[union-attr]
+    await served._process.ready()
+
+
 # --- trouble ---------------------------------------------------------------------------------------------------------
 
 
@@ -477,11 +501,10 @@ def test_the_loss_of_one_stream_is_made_good_and_stops_no_other(
             await streams.request(platform, f"STREAM.DELETE.{ingest_stream(LOUD)}", {})
             await quiet.jetstream().publish(subject(QUIET), b"meanwhile")
             await until(lambda: loud.jetstream(timeout=1).publish(subject(LOUD), b"after"))
-            await registry.until(lambda: len(registry.messages) == 4)
-            assert (bodies(registry, LOUD), bodies(registry, QUIET)) == (
-                [b"before", b"after"],
-                [b"before", b"meanwhile"],
-            )
+            await registry.until(lambda: b"after" in bodies(registry, LOUD) and len(bodies(registry, QUIET)) == 2)
+            # The last more than once, if it was taken and the broker was slow to say so.
+            assert [body for body in bodies(registry, LOUD) if body != b"after"] == [b"before"]
+            assert bodies(registry, QUIET) == [b"before", b"meanwhile"]
             assert f"the broker has lost stream {ingest_stream(LOUD)}" in caplog.text
             assert ingest_stream(QUIET) not in caplog.text
             assert served._platform is platform
@@ -533,10 +556,9 @@ def test_a_stream_that_the_broker_cannot_read_when_it_comes_back_is_read_on_wher
 
         async def publish(device: Client, *numbers: int) -> None:
             for number in numbers:
-                await until(lambda number=number: device.jetstream(timeout=1).publish(subject(LOUD), b"%d" % number))
+                await device.jetstream().publish(subject(LOUD), b"%d" % number)
 
         async with broker(tmp_path / "nats", registry) as served:
-            assert served._process is not None
             minted = await with_device(served, registry, LOUD)
             device = await client(address(served), minted)
             await publish(device, 0, 1)
@@ -544,15 +566,13 @@ def test_a_stream_that_the_broker_cannot_read_when_it_comes_back_is_read_on_wher
             registry.refusing = True
             await publish(device, 2)
             forget_sum(tmp_path, ingest_stream(LOUD))
-            os.kill(served._process.pid, signal.SIGKILL)  # type: ignore[arg-type]
-            await asyncio.sleep(0.5)
-            await served._process.ready()
+            await kill(served)
             await device.close()
             registry.refusing = False
             await registry.until(lambda: len(registry.messages) == 3)
             device = await client(address(served), minted)
-            await publish(device, 3)
-            await registry.until(lambda: len(registry.messages) == 4)
+            await until(lambda: device.jetstream(timeout=1).publish(subject(LOUD), b"3"))
+            await registry.until(lambda: b"3" in bodies(registry, LOUD))
             registry.refusing = True
             await publish(device, 4)
             await device.close()
@@ -560,8 +580,9 @@ def test_a_stream_that_the_broker_cannot_read_when_it_comes_back_is_read_on_wher
         registry.refusing = False
         registry.wanted.clear()  # nor is it needed any more, but for what is in it
         async with broker(tmp_path / "nats", registry) as served:
-            await registry.until(lambda: len(registry.messages) == 5)
-        assert bodies(registry, LOUD) == [b"%d" % number for number in range(5)]
+            await registry.until(lambda: b"4" in bodies(registry, LOUD))
+        # One of them more than once, if it was taken and the broker, just back, was slow to say so.
+        assert [body for body in bodies(registry, LOUD) if body != b"3"] == [b"0", b"1", b"2", b"4"]
         assert caplog.text.count(f"what was in stream {ingest_stream(LOUD)} is found again") == 2
         assert len(registry.sequences) == 1
 
@@ -687,10 +708,7 @@ def test_what_is_acknowledged_is_stored_once_though_the_broker_is_killed_again_a
             for _ in range(3):
                 had = len(acknowledged)
                 await registry.until(lambda had=had: len(registry.messages) > had + 200)
-                assert served._process is not None
-                os.kill(served._process.pid, signal.SIGKILL)  # type: ignore[arg-type]
-                await asyncio.sleep(0.5)
-                await served._process.ready()
+                await kill(served)
             end.set()
             await asyncio.gather(*publishers)
             await registry.until(lambda: acknowledged <= {one.body for one in registry.messages})

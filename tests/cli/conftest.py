@@ -34,6 +34,13 @@ class Result(Struct):
 Command = Callable[..., Result]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _plain() -> None:
+    """No shell and no CI machine asks for colours, or says how wide its terminal is."""
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data directory of the module's server."""

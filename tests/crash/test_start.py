@@ -45,7 +45,7 @@ def attempt(data: Path, under: Sequence[str] = (), **variables: str) -> tuple[in
         [*under, sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
         env={**os.environ, "FLEETROLL_ADMIN_KEY": ADMIN_KEY, **variables},
     )
@@ -120,7 +120,7 @@ def test_a_first_key_that_cannot_be_shown_is_no_key(tmp_path: Path) -> None:
     data = tmp_path / "data"
     serve = [sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0", "--nats", "off"]
     with Path("/dev/full").open("w") as full:
-        ended = subprocess.run(serve, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+        ended = subprocess.run(serve, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
     assert ended.returncode == 74
     assert ended.stderr == "fleetroll: standard output cannot be written: No space left on device.\n"
     with serving(data) as server:

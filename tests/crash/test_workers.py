@@ -178,11 +178,13 @@ def test_devices_written_at_once_by_all_workers_are_all_counted(server: Process)
 
 def test_a_rate_limit_is_one_for_all_workers(tmp_path: Path) -> None:
     with crew(tmp_path, asyncio.run(new_database()), FLEETROLL_KEY_RATE="5") as slow:
-        answers = [ask(slow, "GET", "/v1/me") for _ in range(60)]
+        began = time.monotonic()
+        answers = [*itertools.chain(*at_once(12, lambda _: [ask(slow, "GET", "/v1/me") for _ in range(5)]))]
+        most = 2 * 5 + 5 * (time.monotonic() - began) + 1  # those that may come at once, and what each second allows
         waits = [float(headers["retry-after"]) for status, headers, _ in answers if status == 429]
-        assert sum(status == 200 for status, _, _ in answers) < 30
+        assert sum(status == 200 for status, _, _ in answers) <= most
         assert waits
-        time.sleep(waits[-1])
+        time.sleep(max(waits))
         assert ask(slow, "GET", "/v1/me")[0] == 200
 
 

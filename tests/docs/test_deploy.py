@@ -93,6 +93,7 @@ def test_systemd_rates_the_unit_as_hardly_exposed_and_finds_no_fault_in_it_or_it
     copies = [tmp_path / one.name for one in (UNIT, SOCKET)]
     for copy, one in zip(copies, (UNIT, SOCKET), strict=True):
         copy.write_text(one.read_text().replace("/opt/fleetroll/bin/fleetroll", sys.executable))
+        copy.chmod(0o644)  # whatever new files may be here
     found = subprocess.run(
         ["systemd-analyze", "verify", *map(str, copies)], capture_output=True, text=True, check=False
     )

@@ -237,7 +237,8 @@ def request(method: str, path: str, body: bytes = b"") -> bytes:
 
 
 def told(fleet: Process, sent: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", fleet.port), timeout=5) as client:
+    # A stream that stays open is silent for 15 seconds.
+    with socket.create_connection(("127.0.0.1", fleet.port), timeout=12) as client:
         client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
         return read_all(client)

@@ -30,6 +30,7 @@ from tests.support import pooler
 from tests.support.postgres import Server, empty_database, held_up, new_database, own_server, server_url
 from tests.support.proxy import wired
 from tests.support.stores import ENGINES, NOW, authority, changed, device, document, event, key, organization, plant
+from tests.support.waiting import PATIENCE
 
 _END_WAITING = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -69,7 +70,7 @@ async def made(store: Store, parent: Organization, *slugs: str) -> list[int]:
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             if await holds():
                 return
@@ -163,7 +164,7 @@ async def test_transactions_that_cross_each_other_all_come_to_an_end(
         await where.write(work, bulk=random.random() < 0.1)
 
     pairs = [random.sample(orgs, 2) for _ in range(120)]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*(cross(random.choice((store, other)), *pair) for pair in pairs))
     for org in orgs:
         expected = sum(org in pair for pair in pairs)
@@ -439,7 +440,7 @@ async def test_whoever_follows_authorities_by_number_misses_none(
 
 
 async def heard(told: "asyncio.Queue[str | None]", topic: str | None) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await told.get() != topic:
             pass
 
@@ -450,7 +451,7 @@ async def test_news_reach_every_process_with_the_commit(store: Store, other: Sto
     with pytest.raises(LookupError):
         await store.write(_fail, news="never")
     await store.write(lambda records: records.usage.add(org, "devices", 1, 9), news="topic")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await told.get() == "topic"
     assert told.empty()
 
@@ -463,7 +464,7 @@ async def test_a_commit_of_one_process_wakes_the_others(store: Store, other: Sto
     woken = asyncio.Event()
     other.on_commit(woken.set)
     await store.write(lambda records: records.usage.add(org, "devices", 1, 9))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await woken.wait()
 
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import nats
 import nats.errors
 import nkeys
 from cryptography import x509
@@ -17,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.client import JetStreamContext
 
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.intake import COMMANDS_FAMILY
@@ -216,7 +217,7 @@ async def kept(served: Broker, registry: Any) -> AsyncIterator["asyncio.Future[N
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(story, 60))
+    asyncio.run(asyncio.wait_for(story, 4 * PATIENCE))
 
 
 async def first(wanted: Any, running: "asyncio.Future[Any]") -> None:
@@ -258,6 +259,21 @@ async def settled(served: Broker, registry: Any) -> None:
     await registry.until(lambda: not registry.waiting)
 
 
+class _Patient(Client):
+    """The library's client, which otherwise waits half a second for an answer, and five for the broker's word that it
+    has stored something: a busy machine may need longer. Who expects that nothing comes says how long to wait.
+    """
+
+    async def request(self, *asked: Any, **options: Any) -> Msg:
+        return await super().request(*asked, **{"timeout": PATIENCE, **options})
+
+    async def flush(self, timeout: float = PATIENCE) -> None:  # noqa: ASYNC109  # the library's
+        await super().flush(timeout)  # type: ignore[arg-type]  # it only waits for so long
+
+    def jetstream(self, **options: Any) -> JetStreamContext:
+        return super().jetstream(**{"timeout": PATIENCE, **options})
+
+
 async def client(url: str, minted: Minted, **options: Any) -> Client:
     """A plain client with a credential."""
     pair = nkeys.from_seed(bytearray(minted.secret, "ascii"))
@@ -265,8 +281,9 @@ async def client(url: str, minted: Minted, **options: Any) -> Client:
     async def quiet(_: Exception) -> None:
         pass
 
-    given = {"allow_reconnect": False, "connect_timeout": 5, "error_cb": quiet, **options}
-    connected = await nats.connect(
+    given = {"allow_reconnect": False, "connect_timeout": PATIENCE, "error_cb": quiet, **options}
+    connected = _Patient()
+    await connected.connect(
         url,
         user_jwt_cb=minted.api_key.encode,
         signature_cb=lambda nonce: base64.b64encode(pair.sign(nonce.encode())),

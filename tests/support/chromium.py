@@ -177,6 +177,8 @@ def chromium(folder: Path) -> Iterator[Chromium]:
     """A browser, with what it keeps in `folder`. It ends when the pipe of its commands is closed."""
     log = folder / "chromium.log"
     command = ["sh", "-c", _AT_ITS_PIPES, _FOUND or "chromium", *_OPTIONS, f"--user-data-dir={folder / 'profile'}"]
+    # It makes a socket among the temporary files, whose folder may have too long a name for one.
+    inherited = {name: value for name, value in os.environ.items() if name != "TMPDIR"}
     with log.open("w") as errors:
         popen = subprocess.Popen(
             command,
@@ -184,7 +186,7 @@ def chromium(folder: Path) -> Iterator[Chromium]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env={**os.environ, "HOME": str(folder)},
+            env={**inherited, "HOME": str(folder)},
         )
     with popen:
         try:

@@ -125,7 +125,7 @@ def _environment(folder: Path, *, newcomer: bool) -> dict[str, str]:
     (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
     (folder / ".curlrc").write_text(_CURLRC)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FLEETROLL_")}
-    entries = [entry for entry in os.environ["PATH"].split(os.pathsep) if not Path(entry, "fleetroll").exists()]
+    entries = [entry for entry in os.environ["PATH"].split(os.pathsep) if not shutil.which("fleetroll", path=entry)]
     known = [] if newcomer else [str(folder / ".venv" / "bin")]
     path = os.pathsep.join((*known, str(_tools(folder)), *entries))
     return inherited | {"PATH": path, "HOME": str(folder), "CURL_HOME": str(folder)}

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE
 
 _PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")  # where Debian has it
 installed = pytest.mark.skipif(_PROGRAM is None, reason="pgbouncer is not installed")
@@ -38,7 +39,7 @@ def pooled(url: str, mode: str, folder: Path) -> Iterator[str]:
 
 
 def _wait_for(process: "subprocess.Popen[bytes]", port: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

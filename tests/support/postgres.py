@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from fleetroll.store.postgres import open_store
+from tests.support.ports import free_port
 
 GIVEN = "FLEETROLL_TEST_POSTGRES"
 _CARETAKER = Path(__file__).with_name("caretaker.py")
@@ -62,12 +62,6 @@ def _user() -> str | None:
     return next(name for name in _USERS if name in known)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Server:
     """A PostgreSQL of our own in a folder of its own, which can be killed and started again.
 
@@ -77,7 +71,7 @@ class Server:
     def __init__(self, folder: Path, *notes: Path, **settings: str) -> None:
         self.folder = folder
         self.data = folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
         self.pid = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._settings = _SETTINGS | settings
@@ -99,7 +93,8 @@ class Server:
     def start(self) -> None:
         """Start, and wait until it accepts connections."""
         given = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
-        place = ["-D", str(self.data), "-p", str(self.port), "-k", str(self.data)]
+        # Nobody asks by a socket in a folder, whose name might be too long for one.
+        place = ["-D", str(self.data), "-p", str(self.port), "-k", ""]
         process = self._run(["postgres", *place, *given])
         self._process, self.pid = process, process.pid
         deadline = time.monotonic() + 60

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.app import ADMIN_KEY, chosen_database
+from tests.support.waiting import PATIENCE
 
 SERVE = (sys.executable, "-m", "fleetroll", "serve")
 _URL = re.compile(r"http://\S+?:(\d+)")
@@ -79,7 +80,7 @@ def serving(
 
 def end(process: Process) -> None:
     process.popen.terminate()
-    process.popen.wait(15)
+    process.popen.wait(PATIENCE)
     assert process.popen.stdout is not None
     process.popen.stdout.close()
 

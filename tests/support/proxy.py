@@ -126,6 +126,7 @@ class Wire:
         self.hears = asyncio.Event()  # while it is clear, nothing that the other side says arrives
         self.hears.set()
         self.loses = False
+        self.lost = b""  # of what we said
         self._upstream = upstream
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -142,7 +143,9 @@ class Wire:
 
     async def _say(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
         while part := await reader.read(_CHUNK):
-            if not self.loses:
+            if self.loses:
+                self.lost += part
+            else:
                 server.write(part)
                 await server.drain()
         server.close()

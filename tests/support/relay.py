@@ -86,4 +86,4 @@ async def device(creds: dict[str, str], mode: str = "production") -> RelayDevice
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(story, 90))
+    asyncio.run(asyncio.wait_for(story, 5 * PATIENCE))

@@ -65,7 +65,7 @@ def test_the_server_itself_answers_without_any_dialect(tmp_path: Path) -> None:
 
 def test_a_dialect_that_does_not_exist_cannot_be_switched_off_by_mistake(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fleetroll", "serve", "--data", str(tmp_path / "data"), "--disable", "natvie"]
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (refused.returncode, refused.stdout) == (78, "")
     assert "natvie" in refused.stderr
     assert not (tmp_path / "data").exists()

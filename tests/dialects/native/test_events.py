@@ -15,6 +15,7 @@ from fleetroll.core import ids, limits
 from tests.support.app import App, Response
 from tests.support.process import Process, serving
 from tests.support.raw import NATIVE, Raw, assert_refused, deliver
+from tests.support.waiting import eventually
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -315,8 +316,11 @@ def test_a_tenant_takes_its_share_of_the_streams_and_no_more(app: App, monkeypat
             async with held(app, below):
                 assert await statuses(other, app.key, acme, below) == [200, 200, 429, 429]
                 refused = await deliver(app, request_of(acme))
-            await asyncio.sleep(0.1)  # what held the place is closed by the loop
-            assert await statuses(below) == [200]
+
+            async def is_free() -> bool:  # once what held the place is closed by the loop
+                return await statuses(below) == [200]
+
+            assert await eventually(is_free)
         return refused
 
     refused = app.runner.run(follow())

@@ -15,6 +15,7 @@ from tests.support.broker import client
 from tests.support.jwt import claims
 from tests.support.nats_sockets import LEFT
 from tests.support.relay import Vendor, device, run, vendor
+from tests.support.waiting import until
 
 pytestmark = LEFT
 
@@ -62,9 +63,14 @@ def test_a_narrowed_key_is_sent_what_its_scopes_say_and_no_others_replies(
         async with vendor(tmp_path / "data") as served:
             spy, heard = await eavesdropping(served, scopes)
             before = len(heard)  # what was asked to make the account's own streams
+
+            def told() -> set[str]:
+                return {".".join(message.subject.split(".")[:3]) for message in heard[before:]}
+
             await work(served)
+            await until(lambda: told() >= said)
             await spy.flush()
-            assert {".".join(message.subject.split(".")[:3]) for message in heard[before:]} == said
+            assert told() == said
             await spy.close()
 
     run(story())

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,6 +28,7 @@ pytestmark = LEFT
 LIVE = {"telemetry": "true", "filter": 'type = "device.telemetry"'}
 WORKERS = 3
 OFTEN = range(6 * WORKERS)  # each request is taken by some worker; of so many, every worker takes one
+BROKER_UP = re.compile(r'^fleetroll_broker_up\{worker="(\d+)"\} 1', re.MULTILINE)
 
 
 @asynccontextmanager
@@ -35,8 +37,12 @@ async def crew(directory: Path) -> AsyncIterator[Vendor]:
     database = await new_database()
     options = ("--database", database, "--workers", str(WORKERS))
     async with vendor(directory, *options, broker=where) as served:
-        for _ in OFTEN:
-            await served.point()
+        await served.point()
+        there: set[str] = set()
+        async with asyncio.timeout(PATIENCE), httpx.AsyncClient(timeout=PATIENCE) as http:
+            while len(there) < WORKERS:
+                metrics = await http.get(f"{served.process.url}/metrics", headers={"connection": "close"})
+                there |= set(BROKER_UP.findall(metrics.text))
         yield served
 
 
@@ -67,7 +73,7 @@ def test_commands_and_calls_reach_a_device_from_each_worker(tmp_path: Path) -> N
                 await served.ask("POST", "/v1/devices/pump/commands", {"name": "go", "data": number})
                 answer = await served.ask("POST", "/v1/devices/pump/rpc", {"name": "double", "data": number})
                 assert answer["data"] == number * 2
-            told = [await asyncio.wait_for(heard.get(), 10) for _ in OFTEN]
+            told = [await asyncio.wait_for(heard.get(), PATIENCE) for _ in OFTEN]
             assert [one.payload["value"] for one in told] == list(OFTEN)
             await sensor.disconnect()
 
@@ -99,7 +105,7 @@ def test_readings_are_shown_live_at_each_worker(tmp_path: Path) -> None:
                 # Each connection is taken by some worker.
                 streams = []
                 for _ in OFTEN:
-                    http = await stack.enter_async_context(httpx.AsyncClient(headers=headers, timeout=20))
+                    http = await stack.enter_async_context(httpx.AsyncClient(headers=headers, timeout=PATIENCE))
                     wanted = http.stream("GET", f"{served.process.url}/v1/events", params=LIVE)
                     streams.append((await stack.enter_async_context(wanted)).aiter_lines())
                 assert await sensor.telemetry.publish("n", 1)
@@ -126,7 +132,7 @@ def test_readings_that_any_worker_takes_are_heard_by_applications(tmp_path: Path
             await app.telemetry.stream({"device_ident": "pump", "metric": "*", "callback": heard.put_nowait})
             for number in OFTEN:
                 await report(number)
-            told = [(await asyncio.wait_for(heard.get(), 10))["data"]["value"] for _ in OFTEN]
+            told = [(await asyncio.wait_for(heard.get(), PATIENCE))["data"]["value"] for _ in OFTEN]
             assert sorted(told) == list(OFTEN)  # each once; between workers there is no order
             await app.disconnect()
 

@@ -19,7 +19,7 @@ def run(server: Process, name: str) -> Any:
     written = (SEED / f"{name}.sh").read_text()
     command = written.replace("https://admin.telemetron.ai", server.url).replace("your-api-key", server.key)
     if shutil.which("curl"):
-        done = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=30)
+        done = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=120)
         return json.loads(done.stdout)
     _, _, method, url, *options = shlex.split(command)
     given = list(zip(options[::2], options[1::2], strict=True))
