@@ -5,16 +5,16 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from jsonschema import Draft202012Validator
 from msgspec import structs
 
-from fleetroll.core import faults
+from fleetroll.core import faults, ids
 from tests.support.app import App, Response
 from tests.support.raw import NATIVE
-from tests.support.samples import Sample, World, world_in
+from tests.support.samples import DEVICE, Sample, World, world_in
 
 UPSERT = "/api/ext-v1/device"  # whose sample is a device that is not there
 ENDLESS = "/v1/events"
@@ -167,16 +167,23 @@ def test_a_query_parameter_takes_what_is_described_and_nothing_beyond_it(world: 
     for sample in world.one_by_one():
         if sample.route.path == ENDLESS or sample.refused or sample.route.form:
             continue
-        for told in operation(description, sample)["parameters"]:
+        path, _, query = sample.target.partition("?")
+        parameters = [one for one in operation(description, sample)["parameters"] if one["in"] == "query"]
+        needed = {one["name"] for one in parameters if one["required"]}
+        # The metric is what `limit` and `order` of readings are about.
+        given = [pair for pair in query.split("&") if pair.partition("=")[0] in needed | {"metric"}]
+        for told in parameters:
+            if sample.route.body is not None and told["name"] in sample.document:  # the body comes first
+                continue
             within, beyond = examples(told["schema"])
-            path = sample.target.partition("?")[0]
-            for value in [*within, *beyond] if told["in"] == "query" else []:
-                # The metric is what `limit` and `order` of readings are about.
-                about = "metric=temperature&" if path.endswith("/telemetry") else ""
-                status = answered(world.app, structs.replace(sample, target=f"{path}?{about}{told['name']}={value}"))
+            others = [pair for pair in given if pair.partition("=")[0] != told["name"]]
+            for value in [*within, *beyond]:
+                target = f"{path}?{'&'.join([*others, told['name'] + '=' + value])}"
+                reply = answered(world.app, structs.replace(sample, target=target))
                 tried += 1
-                if (status.status < 300) != (value in within):
-                    found[sample.label, told["name"], value] = status.body
+                is_number_of_none = value == str(ids.MAX_ID) and reply.status == 404
+                if (reply.status < 300 or is_number_of_none) != (value in within):
+                    found[sample.label, told["name"], value] = reply.body
                 if sample.route.method != "GET":
                     world.prepare()
     assert (found, tried > 30) == ({}, True)
@@ -185,10 +192,11 @@ def test_a_query_parameter_takes_what_is_described_and_nothing_beyond_it(world: 
 def examples(schema: Any) -> tuple[list[str], list[str]]:
     """The outermost values that a parameter may have, and some that it may not; none if anything will do."""
     if "enum" in schema:
-        return schema["enum"], ["nonsense", schema["enum"][0].upper()]
+        return [quote(word) for word in schema["enum"]], ["nonsense", schema["enum"][0].swapcase()]
     if "maximum" in schema:
         least, most = schema["minimum"], schema["maximum"]
-        return [str(least), str(most)], [str(least - 1), str(most + 1)]
+        beyond = [str(least - 1), str(most + 1)]
+        return ([str(most)] if most == ids.MAX_ID else [str(least), str(most)]), beyond
     return [], []
 
 
@@ -199,6 +207,15 @@ def test_a_key_of_a_request_is_described_by_how_long_it_may_be(world: World, des
     for length, status in ((least - 1, 400), (least, 201), (most, 201), (most + 1, 400)):
         headers = {"Idempotency-Key": "k" * length}
         assert world.app.request("POST", path, {"ident": f"key-{length}"}, headers=headers).status == status, length
+
+
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+def test_a_precondition_is_described_by_the_tags_that_it_may_have(world: World, description: Any, name: str) -> None:
+    path = "/v1/devices/{ident}"
+    (told,) = [one for one in description["paths"][path]["get"]["parameters"] if one["name"] == name]
+    for value in ("*", '"1.1"', 'W/"1.1"', '"1.1" , W/"2.2",*', "", '"', "1.1", '"1.1",', '"1.1" "2.2"', 'w/"1.1"'):
+        reply = world.app.request("GET", path.format(ident=DEVICE), headers={name: value})
+        assert (problems(description, told["schema"], value) == []) == (reply.status != 400), value
 
 
 @pytest.mark.parametrize(("name", "value"), [("If-Match", '"other"'), ("If-None-Match", "*")])

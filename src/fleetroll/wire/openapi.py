@@ -9,6 +9,7 @@ import msgspec
 from fleetroll import __version__
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.guards import TAGS
 from fleetroll.wire.bodies import FORM
 from fleetroll.wire.dialect import CredentialForm, CredentialLocation, Dialect, Parameter, Route, Stream
 
@@ -16,7 +17,10 @@ _REF = "#/components/{kind}/{name}"
 _REQUEST_ID = "0" * 32
 _CSV = "text/csv"
 _PRECONDITIONS = ("If-Match", "If-None-Match")
-_HEADER_BOUNDS = {"Idempotency-Key": {"minLength": 1, "maxLength": limits.MAX_IDEMPOTENCY_KEY}}
+_HEADER_BOUNDS: dict[str, dict[str, Any]] = {
+    "Idempotency-Key": {"minLength": 1, "maxLength": limits.MAX_IDEMPOTENCY_KEY, "pattern": "^[ -~]*$"},
+    **{name: {"pattern": f"^{TAGS.pattern}$"} for name in _PRECONDITIONS},
+}
 _TEXT = {"type": "string"}
 _HEADERS = {
     "X-Request-Id": "The name of this request in the server's log: the one that was sent, or a new one.",

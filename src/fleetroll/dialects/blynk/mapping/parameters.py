@@ -10,7 +10,9 @@ from fleetroll.core.query import OffsetPage, Sort
 from fleetroll.wire.request import Request
 
 _LONGEST_SEARCH = 255
-_HIGHEST_PAGE = 1 << 31
+HIGHEST_PAGE = 1 << 31
+ORDERS = {"ASC": False, "DESC": True}
+"""Whether each of the vendor's words for an order is the descending one."""
 
 
 def required(request: Request, field: str) -> str:
@@ -51,8 +53,8 @@ def offset_page(request: Request) -> OffsetPage:
     size = limits.DEFAULT_PAGE if text is None else names.positive(text, "size", limits.MAX_PAGE)
     if page is None:
         return OffsetPage(size)
-    if not re.fullmatch(r"0|[1-9][0-9]{0,9}", page) or int(page) > _HIGHEST_PAGE:
-        raise invalid("out_of_range", f"page must be a whole number from 0 to {_HIGHEST_PAGE}.", "page")
+    if not re.fullmatch(r"0|[1-9][0-9]{0,9}", page) or int(page) > HIGHEST_PAGE:
+        raise invalid("out_of_range", f"page must be a whole number from 0 to {HIGHEST_PAGE}.", "page")
     return OffsetPage(size, int(page) * size)
 
 
@@ -65,7 +67,7 @@ def choice(choices: Mapping[str, Any], text: str, field: str) -> Any:
 def sort(request: Request, fields: Mapping[str, str]) -> Sort:
     """The order asked for; that of the numbers if nothing is said."""
     query = request.query
-    descending = choice({"ASC": False, "DESC": True}, query.get("sortOrder") or "ASC", "sortOrder")
+    descending = choice(ORDERS, query.get("sortOrder") or "ASC", "sortOrder")
     field = query.get("sortBy")
     return Sort("id" if field is None else choice(fields, field, "sortBy"), descending=descending)
 
