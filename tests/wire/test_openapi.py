@@ -190,6 +190,17 @@ def test_a_query_parameter_takes_what_is_described_and_nothing_beyond_it(world: 
     assert (found, tried > 30) == ({}, True)
 
 
+def test_a_number_in_a_query_is_described_by_its_bounds(description: Any) -> None:
+    unbounded = {
+        (path, one["name"])
+        for path, methods in description["paths"].items()
+        for told in methods.values()
+        for one in told["parameters"]
+        if one["schema"].get("type") == "integer" and "maximum" not in one["schema"]
+    }
+    assert unbounded == set()
+
+
 def examples(schema: Any) -> tuple[list[str], list[str]]:
     """The outermost values that a parameter may have, and some that it may not; none if anything will do."""
     if "enum" in schema:
