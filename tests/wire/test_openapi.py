@@ -280,6 +280,26 @@ def test_a_patch_is_taken_in_the_forms_that_are_described(world: World, descript
             assert reply.status == (404 if media_type in told else 415), (route.path, media_type)
 
 
+def test_a_patch_is_described_by_what_its_kind_looks_like(world: World, description: Any) -> None:
+    path = "/v1/devices/{ident}"
+    described = description["paths"][path]["patch"]["requestBody"]["content"]
+    assert described.keys() == {"application/json-patch+json", "application/merge-patch+json", "application/json"}
+    for media_type, told in described.items():
+        for body in (
+            {},
+            {"name": "A"},
+            [],
+            [{"op": "test", "path": "", "value": {}}],
+            [{"op": "add"}],
+            [{"op": "drop", "path": ""}],
+            [1],
+        ):
+            headers = {"content-type": media_type}
+            reply = world.app.request("PATCH", path.format(ident=DEVICE), body, headers=headers)
+            is_taken = reply.status < 300 or reply.json()["code"] == "patch_test_failed"
+            assert is_taken == (problems(description, told["schema"], body) == []), (media_type, body, reply.body)
+
+
 def test_what_is_made_is_found_where_its_location_says(world: World) -> None:
     made = [sample for sample in world.samples() if sample.route.status == 201 and sample.dialect is NATIVE]
     assert len(made) > 8
