@@ -1,20 +1,21 @@
 """What `/openapi.json` says of every route is what the route takes and gives."""
 
 import base64
+import itertools
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from jsonschema import Draft202012Validator
 from msgspec import structs
 
-from fleetroll.core import faults
+from fleetroll.core import faults, ids
 from tests.support.app import App, Response
 from tests.support.raw import NATIVE
-from tests.support.samples import Sample, World, world_in
+from tests.support.samples import DEVICE, Sample, World, world_in
 
 UPSERT = "/api/ext-v1/device"  # whose sample is a device that is not there
 ENDLESS = "/v1/events"
@@ -167,28 +168,47 @@ def test_a_query_parameter_takes_what_is_described_and_nothing_beyond_it(world: 
     for sample in world.one_by_one():
         if sample.route.path == ENDLESS or sample.refused or sample.route.form:
             continue
-        for told in operation(description, sample)["parameters"]:
+        path, _, query = sample.target.partition("?")
+        parameters = [one for one in operation(description, sample)["parameters"] if one["in"] == "query"]
+        needed = {one["name"] for one in parameters if one["required"]}
+        # The metric is what `limit` and `order` of readings are about.
+        given = [pair for pair in query.split("&") if pair.partition("=")[0] in needed | {"metric"}]
+        for told in parameters:
+            if sample.route.body is not None and told["name"] in sample.document:  # the body comes first
+                continue
             within, beyond = examples(told["schema"])
-            path = sample.target.partition("?")[0]
-            for value in [*within, *beyond] if told["in"] == "query" else []:
-                # The metric is what `limit` and `order` of readings are about.
-                about = "metric=temperature&" if path.endswith("/telemetry") else ""
-                status = answered(world.app, structs.replace(sample, target=f"{path}?{about}{told['name']}={value}"))
+            others = [pair for pair in given if pair.partition("=")[0] != told["name"]]
+            for value in [*within, *beyond]:
+                target = f"{path}?{'&'.join([*others, told['name'] + '=' + value])}"
+                reply = answered(world.app, structs.replace(sample, target=target))
                 tried += 1
-                if (status.status < 300) != (value in within):
-                    found[sample.label, told["name"], value] = status.body
+                is_number_of_none = value == str(ids.MAX_ID) and reply.status == 404
+                if (reply.status < 300 or is_number_of_none) != (value in within):
+                    found[sample.label, told["name"], value] = reply.body
                 if sample.route.method != "GET":
                     world.prepare()
     assert (found, tried > 30) == ({}, True)
 
 
+def test_a_number_in_a_query_is_described_by_its_bounds(description: Any) -> None:
+    unbounded = {
+        (path, one["name"])
+        for path, methods in description["paths"].items()
+        for told in methods.values()
+        for one in told["parameters"]
+        if one["schema"].get("type") == "integer" and "maximum" not in one["schema"]
+    }
+    assert unbounded == set()
+
+
 def examples(schema: Any) -> tuple[list[str], list[str]]:
     """The outermost values that a parameter may have, and some that it may not; none if anything will do."""
     if "enum" in schema:
-        return schema["enum"], ["nonsense", schema["enum"][0].upper()]
+        return [quote(word) for word in schema["enum"]], ["nonsense", schema["enum"][0].swapcase()]
     if "maximum" in schema:
         least, most = schema["minimum"], schema["maximum"]
-        return [str(least), str(most)], [str(least - 1), str(most + 1)]
+        beyond = [str(least - 1), str(most + 1)]
+        return ([str(most)] if most == ids.MAX_ID else [str(least), str(most)]), beyond
     return [], []
 
 
@@ -199,6 +219,15 @@ def test_a_key_of_a_request_is_described_by_how_long_it_may_be(world: World, des
     for length, status in ((least - 1, 400), (least, 201), (most, 201), (most + 1, 400)):
         headers = {"Idempotency-Key": "k" * length}
         assert world.app.request("POST", path, {"ident": f"key-{length}"}, headers=headers).status == status, length
+
+
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+def test_a_precondition_is_described_by_the_tags_that_it_may_have(world: World, description: Any, name: str) -> None:
+    path = "/v1/devices/{ident}"
+    (told,) = [one for one in description["paths"][path]["get"]["parameters"] if one["name"] == name]
+    for value in ("*", '"1.1"', 'W/"1.1"', '"1.1" , W/"2.2",*', "", '"', "1.1", '"1.1",', '"1.1" "2.2"', 'w/"1.1"'):
+        reply = world.app.request("GET", path.format(ident=DEVICE), headers={name: value})
+        assert (problems(description, told["schema"], value) == []) == (reply.status != 400), value
 
 
 @pytest.mark.parametrize(("name", "value"), [("If-Match", '"other"'), ("If-None-Match", "*")])
@@ -249,6 +278,26 @@ def test_a_patch_is_taken_in_the_forms_that_are_described(world: World, descript
         for media_type, body in (("application/json-patch+json", b"[]"), ("application/merge-patch+json", b"{}")):
             reply = world.app.request("PATCH", route.path, raw=body, headers={"content-type": media_type})
             assert reply.status == (404 if media_type in told else 415), (route.path, media_type)
+
+
+def test_a_patch_is_described_by_what_its_kind_looks_like(world: World, description: Any) -> None:
+    path = "/v1/devices/{ident}"
+    described = description["paths"][path]["patch"]["requestBody"]["content"]
+    assert described.keys() == {"application/json-patch+json", "application/merge-patch+json", "application/json"}
+    for media_type, told in described.items():
+        for body in (
+            {},
+            {"name": "A"},
+            [],
+            [{"op": "test", "path": "", "value": {}}],
+            [{"op": "add"}],
+            [{"op": "drop", "path": ""}],
+            [1],
+        ):
+            headers = {"content-type": media_type}
+            reply = world.app.request("PATCH", path.format(ident=DEVICE), body, headers=headers)
+            is_taken = reply.status < 300 or reply.json()["code"] == "patch_test_failed"
+            assert is_taken == (problems(description, told["schema"], body) == []), (media_type, body, reply.body)
 
 
 def test_what_is_made_is_found_where_its_location_says(world: World) -> None:
@@ -344,6 +393,39 @@ def test_a_member_of_another_type_than_the_described_is_refused(world: World, de
     assert found == {}
 
 
+# Texts that are more than so many characters, such as times and filters, and those that mean something with others.
+FORMS = {
+    *("expires_at", "time_zone", "tz", "timeZone", "certificate", "filter", "start", "end", "expiration_date"),
+    *("email", "customerEmail", "deviceIdentifier", "env", "interval", "aggregate_fn", "device_id"),
+    *("native PATCH ident", "native PATCH name", "native PATCH kind", "native PATCH hardware_version"),
+    *("native PATCH cohort", "telemetron POST type", "memfault POST slug", "memfault PATCH slug"),
+    *("blynk POST newValue", "blynk POST type", "blynk POST unitSystem", "blynk POST address"),
+    *("lamassu PUT status", "lamassu POST id", "lamassu POST name", "enrollment POST id", "enrollment PUT id"),
+    *("enrollment POST bind_mode", "enrollment PUT revocation_reason"),
+}
+
+
+@pytest.mark.long
+def test_a_text_is_described_by_how_long_it_may_be(world: World, description: Any) -> None:
+    """By an empty one and a long one in place of each text of a full body in turn."""
+    found, refused = {}, 0
+    for sample in with_members(world):
+        schema = operation(description, sample)["requestBody"]["content"][sample.media_type]["schema"]
+        texts = {name for name, value in sample.document.items() if isinstance(value, str)} - FORMS
+        for name, text in itertools.product(sorted(texts), ("", "x" * 5000)):
+            if f"{sample.dialect.name} {sample.route.method} {name}" in FORMS:
+                continue
+            another = world.again(sample)
+            another.document[name] = text
+            status = answered(world.app, another).status
+            refused += status == 400
+            if (status == 400) != (problems(description, schema, another.document) != []):
+                found[sample.label, name, text[:1]] = status
+            if status < 300:
+                world.prepare()
+    assert (found, refused > 100) == ({}, True)
+
+
 def test_a_member_that_a_route_needs_is_not_described_as_null(world: World, description: Any) -> None:
     found = {}
     for sample in with_members(world):
@@ -405,8 +487,8 @@ def test_a_member_that_takes_some_words_alone_is_described_by_them(world: World,
         for name in sample.document.keys() & WORDS:
             reply = answered(world.app, structs.replace(sample, document=sample.document | {name: "nonsense"}))
             if words := re.search(r"must be one of (.*)\.", reply.json().get("detail", "")):
-                schema = json.dumps(schema_of(description, sample))
-                found[sample.label, name] = [word for word in words[1].split(", ") if word not in schema]
+                told = schema_of(description, sample)["properties"][name].get("enum", ())
+                found[sample.label, name] = set(words[1].split(", ")) ^ set(told)
     assert len(found) >= 6
     assert not any(found.values()), found
 

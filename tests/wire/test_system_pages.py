@@ -222,7 +222,7 @@ def test_the_page_shows_names_in_prose_as_names(app: App) -> None:
 def test_the_page_says_what_bodies_hold(app: App) -> None:
     text = Reader(app.request("GET", "/docs", key=None).body.decode()).text
     assert "Body: application/x-ndjson or text/csv" in text
-    assert "name (required) string, role (required) string, kind string, scopes list of string" in text
+    assert "name (required) string, role (required) viewer or operator or admin, kind api or oauth or nats" in text
     assert "readings (required) list of object (metric (required) string, value (required) anything" in text
     assert "admission object (proof CLIENT_CERTIFICATE or NO_AUTH, authorities list of string" in text
 

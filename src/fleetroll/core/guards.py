@@ -17,7 +17,7 @@ from fleetroll.core.ids import base36
 
 ANY = "*"
 _TAG = re.compile(r'\*|(?:W/)?"[^"]*"')
-_TAGS = re.compile(rf"\s*(?:{_TAG.pattern})\s*(?:,\s*(?:{_TAG.pattern})\s*)*")
+TAGS = re.compile(rf"\s*(?:{_TAG.pattern})\s*(?:,\s*(?:{_TAG.pattern})\s*)*")
 
 
 class Revised(Protocol):
@@ -72,6 +72,6 @@ def parse_tags(header: str, field: str) -> tuple[str, ...]:
 
     Raises Fault invalid `invalid_etag`.
     """
-    if not _TAGS.fullmatch(header):
+    if not TAGS.fullmatch(header):
         raise invalid("invalid_etag", f"{field} must be * or a list of quoted entity tags.", field)
     return tuple(_TAG.findall(header))

@@ -20,7 +20,7 @@ _SLUG = re.compile(r"[-a-zA-Z0-9_]+")
 _EMAIL = re.compile(
     r"[^@\s\"<>(),;:\\\[\]]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
 )
-_PROPERTY = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{limits.MAX_PROPERTY - 1}}}")
+PROPERTY = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{limits.MAX_PROPERTY - 1}}}")
 _OWN_ZONE = "localtime"  # what some machines call their own zone
 # A zero-width joiner is how emoji families are written; it is harmless in a name, and refused in an identifier.
 _JOINERS = str.maketrans("", "", "\u200d\u200c")
@@ -113,7 +113,7 @@ def time_zone(value: str, field: str) -> str:
 
 def display_property(value: str) -> str:
     """The name of a property of how a datastream is displayed: one word."""
-    if not _PROPERTY.fullmatch(value):
+    if not PROPERTY.fullmatch(value):
         message = f"A property must be a letter and up to {limits.MAX_PROPERTY - 1} letters, digits and underscores."
         raise invalid("invalid_property", message, "property")
     return value

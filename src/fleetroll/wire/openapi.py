@@ -9,14 +9,34 @@ import msgspec
 from fleetroll import __version__
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.guards import TAGS
 from fleetroll.wire.bodies import FORM
 from fleetroll.wire.dialect import CredentialForm, CredentialLocation, Dialect, Parameter, Route, Stream
 
 _REQUEST_ID = "0" * 32
 _CSV = "text/csv"
+_JSON_PATCH = "application/json-patch+json"
+_MERGE_PATCH = "application/merge-patch+json"
+_OPERATIONS: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["op", "path"],
+        "properties": {
+            "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+            "path": {"type": "string"},
+            "from": {"type": "string"},
+            "value": {},
+        },
+    },
+}
 _PRECONDITIONS = ("If-Match", "If-None-Match")
-_HEADER_BOUNDS = {"Idempotency-Key": {"minLength": 1, "maxLength": limits.MAX_IDEMPOTENCY_KEY}}
+_HEADER_BOUNDS: dict[str, dict[str, Any]] = {
+    "Idempotency-Key": {"minLength": 1, "maxLength": limits.MAX_IDEMPOTENCY_KEY, "pattern": "^[ -~]*$"},
+    **{name: {"pattern": f"^{TAGS.pattern}$"} for name in _PRECONDITIONS},
+}
 _TEXT = {"type": "string"}
+_OBJECT: dict[str, Any] = {"type": "object"}
 _HEADERS = {
     "X-Request-Id": "The name of this request in the server's log: the one that was sent, or a new one.",
     "ETag": "The version of the record, for If-Match and If-None-Match.",
@@ -174,9 +194,17 @@ def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) ->
     if shape is None:
         return {}
     media_types = route.media_types or dialect.media_types or ("application/json",)
+    if _JSON_PATCH in media_types:
+        return {media_type: {"schema": _patch(media_type)} for media_type in media_types}
     schema = {"type": "string", "format": "binary"} if shape is bytes else schemas[id(shape)]
     needed = schema | _required_members(route)
     return {media_type: _content(media_type, needed) for media_type in media_types if media_type}
+
+
+def _patch(media_type: str) -> dict[str, Any]:
+    """What a patch of this type looks like; of a type that names no kind, it may be of either."""
+    kinds = {_JSON_PATCH: _OPERATIONS, _MERGE_PATCH: _OBJECT}
+    return kinds.get(media_type) or {"anyOf": [_OBJECT, _OPERATIONS]}
 
 
 def _required_members(route: Route) -> dict[str, Any]:

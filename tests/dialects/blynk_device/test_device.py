@@ -383,6 +383,25 @@ def test_the_values_of_a_device_are_fetched_as_a_file(station: Device) -> None:
     assert int(shown[14:16]) == (now // MINUTE + 30) % 60
 
 
+def test_an_export_takes_the_words_that_are_described_and_no_others(station: Device) -> None:
+    path = station.app.request("GET", "/openapi.json", key=None).json()["paths"]["/external/api/data/get"]
+    words = {one["name"]: one["schema"]["enum"] for one in path["get"]["parameters"] if "enum" in one["schema"]}
+    assert words.keys() == {"period", "granularityType", "sourceType", "format"}
+    for name, known in words.items():
+        # The device has no data, so what is understood is refused in other words.
+        replies = [station.ask("data/get", pin="v1", **{name: word}) for word in (*known, "nonsense")]
+        refused = [b"incorrect parameters" in reply.body for reply in replies]
+        assert refused == [*([False] * len(known)), True], name
+
+
+def test_a_number_is_described_by_how_large_it_may_be(station: Device) -> None:
+    path = station.app.request("GET", "/openapi.json", key=None).json()["paths"]["/external/api/get"]
+    (told,) = [one["schema"] for one in path["get"]["parameters"] if one["name"] == "dataStreamId"]
+    for number, is_one in ((told["minimum"], True), (told["maximum"], True), (told["maximum"] + 1, False)):
+        reply = station.ask("get", dataStreamId=str(number))
+        assert (b"exist" in reply.body) == is_one, reply.body
+
+
 def test_a_file_has_the_latest_values_that_fit(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     device, now = Device(app, "bare"), app.services.clock() // 1000 - 10 * MINUTE
     said = [[now + number, f"r{number:02}" * 33] for number in range(20)]

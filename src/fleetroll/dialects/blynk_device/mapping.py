@@ -19,11 +19,14 @@ _OK = Reply(b"OK", media_type=_TEXT)
 _EMPTY = Reply(b"", media_type=_TEXT)
 _FILE = "/external/api/data/file/device_data_{}.zip"
 _FILE_NAME = re.compile(r"device_data_([0-9]{1,18})\.zip")
+_DIGITS = 18
+LARGEST = 10**_DIGITS - 1
+"""The largest number that a parameter may have."""
 
-_PERIODS = {"HOUR": HOUR, "DAY": DAY, "WEEK": 7 * DAY, "MONTH": 30 * DAY, "THREE_MONTHS": 90 * DAY}
-_GRAINS = {"RAW_DATA": None, "MINUTE": MINUTE, "HOURLY": HOUR, "DAILY": DAY}
-_SOURCES = {"AVG": "mean", "MIN": "min", "MAX": "max", "SUM": "sum", "COUNT": "count"}
-_FORMS = {"TS": None, "ISO_US": "%Y-%m-%dT%H:%M:%S.%f%z", "ISO_SIMPLE": "%Y-%m-%d %H:%M:%S"}
+PERIODS = {"HOUR": HOUR, "DAY": DAY, "WEEK": 7 * DAY, "MONTH": 30 * DAY, "THREE_MONTHS": 90 * DAY}
+GRAINS = {"RAW_DATA": None, "MINUTE": MINUTE, "HOURLY": HOUR, "DAILY": DAY}
+SOURCES = {"AVG": "mean", "MIN": "min", "MAX": "max", "SUM": "sum", "COUNT": "count"}
+FORMS = {"TS": None, "ISO_US": "%Y-%m-%dT%H:%M:%S.%f%z", "ISO_SIMPLE": "%Y-%m-%d %H:%M:%S"}
 _ONE_WAY = "A datastream is named in one way, and no other beside it."
 _HISTORY_PARAMETERS = (
     "dataStreamId",
@@ -41,7 +44,7 @@ _HISTORY_PARAMETERS = (
 
 
 def _number(text: str, code: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,18}", text):
+    if not re.fullmatch(rf"[0-9]{{1,{_DIGITS}}}", text):
         raise invalid(code, "A number is needed.")
     return int(text)
 
@@ -197,11 +200,11 @@ def set_metafield(request: Request) -> reports.Writing:
 def export(request: Request) -> exports.Export:
     return exports.Export(
         _require_address(_named(request)),
-        _choice(request, "period", "MONTH", _PERIODS),
-        _choice(request, "granularityType", "RAW_DATA", _GRAINS),
-        _choice(request, "sourceType", "AVG", _SOURCES),
+        _choice(request, "period", "MONTH", PERIODS),
+        _choice(request, "granularityType", "RAW_DATA", GRAINS),
+        _choice(request, "sourceType", "AVG", SOURCES),
         request.query.get("tzName") or "UTC",
-        _choice(request, "format", "TS", _FORMS),
+        _choice(request, "format", "TS", FORMS),
     )
 
 

@@ -20,21 +20,22 @@ from fleetroll.wire.dialect import (
     no_input,
 )
 
+_NUMBERS = (0, mapping.LARGEST)
 _TOKEN = Parameter("token", "the device's token", required=True)
-_STREAM = Parameter("dataStreamId", "the number of a datastream, in place of its pin", "integer")
+_STREAM = Parameter("dataStreamId", "the number of a datastream, in place of its pin", "integer", bounds=_NUMBERS)
 _PIN = Parameter("pin", "such as v1, in either case")
 _ANY_PIN = Parameter("v1", "a value for this pin, or for any other; twice for a location: longitude, latitude", "array")
 _VALUE = Parameter("value", "what to write to `pin` or `dataStreamId`; twice for a location", "array")
-_FIELD = Parameter("metaFieldId", "the number of a metafield", "integer", required=True)
+_FIELD = Parameter("metaFieldId", "the number of a metafield", "integer", required=True, bounds=_NUMBERS)
 _EXPORT = (
     _TOKEN,
     _STREAM,
     _PIN,
-    Parameter("period", "HOUR, DAY, WEEK, MONTH (default) or THREE_MONTHS"),
-    Parameter("granularityType", "RAW_DATA (default), MINUTE, HOURLY or DAILY"),
-    Parameter("sourceType", "AVG (default), MIN, MAX, SUM or COUNT of each interval"),
+    Parameter("period", "HOUR, DAY, WEEK, MONTH (default) or THREE_MONTHS", choices=tuple(mapping.PERIODS)),
+    Parameter("granularityType", "RAW_DATA (default), MINUTE, HOURLY or DAILY", choices=tuple(mapping.GRAINS)),
+    Parameter("sourceType", "AVG (default), MIN, MAX, SUM or COUNT of each interval", choices=tuple(mapping.SOURCES)),
     Parameter("tzName", "time zone of the times; UTC if left out"),
-    Parameter("format", "format of the times: TS (default), ISO_US or ISO_SIMPLE"),
+    Parameter("format", "format of the times: TS (default), ISO_US or ISO_SIMPLE", choices=tuple(mapping.FORMS)),
 )
 
 
@@ -152,7 +153,7 @@ _ROUTES = (
         mapping.set_metafield,
         mapping.nothing,
         "Write a metafield of the device",
-        Parameter("metaFieldId", "the number of a metafield", "integer"),
+        Parameter("metaFieldId", "the number of a metafield", "integer", bounds=_NUMBERS),
         Parameter("metaFieldName", "its name, in place of the number"),
         Parameter("value", "as text", required=True),
     ),
@@ -178,7 +179,7 @@ _ROUTES = (
         produces=("application/zip",),
         query=(
             *_EXPORT,
-            Parameter("ordered", "the time of the order, from the link", "integer", required=True),
+            Parameter("ordered", "the time of the order, from the link", "integer", required=True, bounds=_NUMBERS),
             Parameter("proof", "the proof of the order, from the link", required=True),
         ),
         secret=True,

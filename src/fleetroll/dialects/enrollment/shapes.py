@@ -4,11 +4,12 @@ Settings that mean something here have a type; those that do not, such as webhoo
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fleetroll.wire.dialect import Object
+from fleetroll.wire.texts import Line
 
 
 class Failure(Struct):
@@ -92,7 +93,7 @@ class DmsInput(Struct):
     """A DMS as it is written; `settings` are a `Settings` and whatever else was sent with them."""
 
     id: str = ""
-    name: str = ""
+    name: Line = ""
     metadata: dict[str, Any] | None = None
     settings: dict[str, Any] | None = None
 
@@ -173,7 +174,7 @@ class CertificateList(Struct):
 
 
 class CertificateStatus(Struct):
-    status: str
+    status: Annotated[str, Meta(extra_json_schema={"enum": ["REVOKED", "ACTIVE"]})]
     revocation_reason: str = ""
 
 

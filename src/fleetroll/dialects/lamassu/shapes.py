@@ -5,9 +5,12 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from fleetroll.core import limits
 from fleetroll.wire.dialect import Object
+from fleetroll.wire.texts import Ident, Line, Paragraph
 
 _Moment = Annotated[datetime, Meta(tz=True)]
+_SlotType = Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_KIND})]
 
 
 class Failure(Struct):
@@ -17,13 +20,13 @@ class Failure(Struct):
 class NewDevice(Struct):
     """Only `id` is required."""
 
-    id: str
-    alias: str | None = None
+    id: Ident
+    alias: Line | None = None
     tags: list[str] | None = None
     metadata: dict[str, Any] | None = None
-    dms_id: str | None = None
-    icon: str | None = None
-    icon_color: str | None = None
+    dms_id: Line | None = None
+    icon: Line | None = None
+    icon_color: Line | None = None
 
 
 class Event(Struct):
@@ -36,7 +39,7 @@ class SlotInput(Struct):
 
     status: str
     active_version: int | None = None
-    type: str | None = None
+    type: _SlotType | None = None
     versions: dict[str, str] | None = None
     expiration_date: _Moment | None = None
     events: dict[_Moment, Event] | None = None
@@ -92,8 +95,8 @@ class GroupInput(Struct):
     """A group to make, with `id` and `name`; or what to change in one: what is empty stays as it is."""
 
     id: str | None = None
-    name: str | None = None
-    description: str | None = None
+    name: Line | None = None
+    description: Paragraph | None = None
     parent_id: str | None = None
     criteria: list[Criterion] | None = None
 

@@ -9,16 +9,21 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct
 
-_Text = Annotated[Any, Meta(extra_json_schema={"type": "string"})]
-_Nullable = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"]})]
+from fleetroll.core import limits
+
+_Text = Annotated[Any, Meta(extra_json_schema={"type": "string", "minLength": 1})]
+_Ident = Annotated[Any, Meta(extra_json_schema={"type": "string", "minLength": 1, "maxLength": limits.MAX_IDENT})]
+_Id = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"]})]
+_Line = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"], "maxLength": limits.MAX_NAME})]
+_Kind = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"], "maxLength": limits.MAX_KIND})]
 _Flag = Annotated[Any, Meta(extra_json_schema={"type": "boolean"})]
-_Texts = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "string"}})]
+_Texts = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "string"}, "minItems": 1})]
 _Object = Annotated[Any, Meta(extra_json_schema={"type": "object"})]
 _Objects = Annotated[
     Any,
     Meta(
         description="Metadata by device identifier, 1 to 1000 entries.",
-        extra_json_schema={"type": "object", "additionalProperties": {"type": "object"}},
+        extra_json_schema={"type": "object", "additionalProperties": {"type": "object"}, "minProperties": 1},
     ),
 ]
 
@@ -26,8 +31,8 @@ _Objects = Annotated[
 class PutDevice(Struct, rename="camel"):
     """`identifier` is required, and `type` for a new device."""
 
-    identifier: _Text = UNSET
-    type: _Nullable = UNSET
+    identifier: _Ident = UNSET
+    type: _Kind = UNSET
     properties: _Object = UNSET
 
 
@@ -64,7 +69,7 @@ class AssignDeviceToOwners(Struct, rename="camel"):
     device_identifier: _Text = UNSET
     customer_emails: _Texts = UNSET
     auto_create_device: _Flag = UNSET
-    device_type: _Nullable = UNSET
+    device_type: _Kind = UNSET
 
 
 class AssignedCustomer(Struct, rename="camel"):
@@ -87,7 +92,7 @@ class AssignDevicesToOwner(Struct, rename="camel"):
     customer_email: _Text = UNSET
     device_identifiers: _Texts = UNSET
     auto_create_devices: _Flag = UNSET
-    device_type: _Nullable = UNSET
+    device_type: _Kind = UNSET
 
 
 class AssignedDevice(Struct, rename="camel"):
@@ -137,10 +142,10 @@ class PutCustomer(Struct, rename="camel"):
     """`email` is required; with `telemetronCustomerId` that customer is updated."""
 
     email: _Text = UNSET
-    name: _Nullable = UNSET
-    phone: _Nullable = UNSET
-    address: _Nullable = UNSET
-    telemetron_customer_id: _Nullable = UNSET
+    name: _Line = UNSET
+    phone: _Line = UNSET
+    address: _Line = UNSET
+    telemetron_customer_id: _Id = UNSET
 
 
 class StoredCustomer(Struct, rename="camel"):

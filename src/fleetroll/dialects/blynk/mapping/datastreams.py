@@ -15,7 +15,7 @@ from fleetroll.service import datastreams
 from fleetroll.service.datastreams import Address, Property, Sample, Value, at_pin
 from fleetroll.wire.request import Request
 
-_LATEST = 10**15 - 1
+LATEST = 10**15 - 1
 
 
 def latest(stream: model.Datastream, reading: model.Reading | None) -> shapes.DataStreamValue:
@@ -38,7 +38,7 @@ def shown_values(result: list[Value], request: Request) -> dict[str, Any]:
 
 def stream_past(request: Request) -> datastreams.Past:
     pin = required(request, "pin")
-    since, until = _time(request, "from", 0), _time(request, "to", _LATEST)
+    since, until = _time(request, "from", 0), _time(request, "to", LATEST)
     span = model.Span(since * MILLISECOND, (until + 1) * MILLISECOND)  # all of its last millisecond
     return datastreams.Past(device_number(request), at_pin(pin), span, offset_page(request))
 

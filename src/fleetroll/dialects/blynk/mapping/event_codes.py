@@ -2,11 +2,11 @@
 
 from fleetroll.core import model, names
 from fleetroll.core.faults import invalid
+from fleetroll.dialects.blynk.shapes.event_codes import LONGEST_EVENT
 from fleetroll.service import event_codes
 from fleetroll.wire.request import Request
 
 EVENTS = {kind.value: kind for kind in model.EventKind}
-_LONGEST_EVENT = 1024
 
 
 def occurrence(request: Request) -> event_codes.Occurrence:
@@ -14,7 +14,7 @@ def occurrence(request: Request) -> event_codes.Occurrence:
     description = body.event_description
     if description is not None:
         names.paragraph(description, "eventDescription")
-    if len(body.event_code) + len(description or "") > _LONGEST_EVENT:
-        message = f"eventCode and eventDescription have at most {_LONGEST_EVENT} characters."
+    if len(body.event_code) + len(description or "") > LONGEST_EVENT:
+        message = f"eventCode and eventDescription have at most {LONGEST_EVENT} characters."
         raise invalid("invalid_text", message, "eventDescription")
     return event_codes.Occurrence(body.device_id, body.event_code, description)

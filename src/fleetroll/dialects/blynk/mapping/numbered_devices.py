@@ -24,7 +24,7 @@ from fleetroll.dialects.blynk.shapes.metafields import MetaFieldValue
 from fleetroll.service import numbered_devices, reach
 from fleetroll.wire.request import Request
 
-_MOST_MINUTES, _MINUTES = 60, 5
+MOST_MINUTES, _MINUTES = 60, 5
 
 # The names of the vendor's console for what to sort by. Owners are in the order of their addresses.
 SORTS = {
@@ -78,7 +78,7 @@ def _user(request: Request, field: str) -> str:
 
 def recent(request: Request) -> numbered_devices.Recent:
     text = request.query.get("minutes")
-    minutes = _MINUTES if text is None else names.positive(text, "minutes", _MOST_MINUTES)
+    minutes = _MINUTES if text is None else names.positive(text, "minutes", MOST_MINUTES)
     return numbered_devices.Recent(organization_number(request), minutes)
 
 

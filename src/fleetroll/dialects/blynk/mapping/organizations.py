@@ -16,6 +16,7 @@ from fleetroll.service import organizations
 from fleetroll.wire.request import Request
 
 _TYPES = dict.fromkeys(("ROOT", "BUSINESS", "PERSONAL", "BRANCH", "DISTRIBUTOR", "CONTRACTOR", "INSTALLER", "RESELLER"))
+SORTS = {"Id": "id", "Name": "name"}
 _UNITS = {system.value.upper(): system for system in model.UnitSystem}
 
 
@@ -70,9 +71,7 @@ def below(request: Request) -> organizations.Directory:
 
 
 def organizations_like(request: Request) -> organizations.Directory:
-    return organizations.Directory(
-        offset_page(request), None, searched(request), sort(request, {"Id": "id", "Name": "name"})
-    )
+    return organizations.Directory(offset_page(request), None, searched(request), sort(request, SORTS))
 
 
 def organization_page(result: tuple[list[model.Organization], int], request: Request) -> shapes.OrganizationPage:

@@ -9,7 +9,9 @@ from fleetroll.core.query import OffsetPage, Sort
 from fleetroll.wire.request import Request
 
 _LONGEST_SEARCH = 255
-_HIGHEST_PAGE = 1 << 31
+HIGHEST_PAGE = 1 << 31
+ORDERS = {"ASC": False, "DESC": True}
+"""Whether each of the vendor's words for an order is the descending one."""
 
 
 def required(request: Request, field: str) -> str:
@@ -47,7 +49,7 @@ def device_number(request: Request) -> int:
 
 def offset_page(request: Request) -> OffsetPage:
     number, size = request.query.get("page"), request.query.get("size")
-    page = 0 if number is None else names.whole(number, "page", 0, _HIGHEST_PAGE)
+    page = 0 if number is None else names.whole(number, "page", 0, HIGHEST_PAGE)
     limit = limits.DEFAULT_PAGE if size is None else names.positive(size, "size", limits.MAX_PAGE)
     return OffsetPage(limit, page * limit)
 
@@ -62,7 +64,7 @@ def choice(choices: Mapping[str, Any], text: str, field: str) -> Any:
 def sort(request: Request, fields: Mapping[str, str]) -> Sort:
     """The order asked for; that of the numbers if nothing is said."""
     query = request.query
-    descending = choice({"ASC": False, "DESC": True}, query.get("sortOrder") or "ASC", "sortOrder")
+    descending = choice(ORDERS, query.get("sortOrder") or "ASC", "sortOrder")
     field = query.get("sortBy")
     return Sort("id" if field is None else choice(fields, field, "sortBy"), descending=descending)
 

@@ -1,6 +1,7 @@
 """Rows about devices: one by its number, and lists of them."""
 
 from fleetroll.dialects.blynk.mapping import numbered_devices as mapping
+from fleetroll.dialects.blynk.mapping.parameters import ORDERS
 from fleetroll.dialects.blynk.routes.parameters import DEVICE, ORG, PLACE, QUERY, row
 from fleetroll.dialects.blynk.shapes import numbered_devices as shapes
 from fleetroll.service import numbered_devices
@@ -28,8 +29,10 @@ ROUTES = (
         mapping.page,
         "Search devices by identifier and name",
         QUERY,
-        Parameter("sortBy", "a column of the vendor's console, such as Name or Activated At"),
-        Parameter("sortOrder", "ASC (default) or DESC"),
+        Parameter(
+            "sortBy", "a column of the vendor's console, such as Name or Activated At", choices=tuple(mapping.SORTS)
+        ),
+        Parameter("sortOrder", "ASC (default) or DESC", choices=tuple(ORDERS)),
         *PLACE,
         reply=shapes.DevicePage,
         secret=True,
@@ -202,7 +205,7 @@ SELECTIONS = (
         mapping.activated,
         "Devices that were first seen in the last minutes",
         *ORG,
-        Parameter("minutes", "1 to 60; 5 if left out", "integer"),
+        Parameter("minutes", "1 to 60; 5 if left out", "integer", bounds=(1, mapping.MOST_MINUTES)),
         reply=list[shapes.ActivatedDevice],
     ),
 )

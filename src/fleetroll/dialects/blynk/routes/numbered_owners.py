@@ -1,12 +1,12 @@
 """Rows about users, whom devices belong to."""
 
 from fleetroll.dialects.blynk.mapping import numbered_owners as mapping
-from fleetroll.dialects.blynk.routes.parameters import PLACE, QUERY, row
+from fleetroll.dialects.blynk.routes.parameters import NUMBERS, PLACE, QUERY, row
 from fleetroll.dialects.blynk.shapes import numbered_owners as shapes
 from fleetroll.service import numbered_owners
 from fleetroll.wire.dialect import Parameter, nothing
 
-_USER = Parameter("userId", "the number of the user", "integer", required=True)
+_USER = Parameter("userId", "the number of the user", "integer", required=True, bounds=NUMBERS)
 
 ROUTES = (
     row(
@@ -102,7 +102,7 @@ ROUTES = (
         mapping.user,
         "Give a user another role",
         _USER,
-        Parameter("roleId", "1 (admin), 2 (staff) or 3 (user)", "integer", required=True),
+        Parameter("roleId", "1 (admin), 2 (staff) or 3 (user)", "integer", required=True, bounds=(1, 3)),
         reply=shapes.User,
     ),
 )

@@ -1,8 +1,8 @@
 """Rows about organizations in reach."""
 
 from fleetroll.dialects.blynk.mapping import organizations as mapping
-from fleetroll.dialects.blynk.mapping.parameters import organization_number
-from fleetroll.dialects.blynk.routes.parameters import ORG, PLACE, QUERY, row
+from fleetroll.dialects.blynk.mapping.parameters import ORDERS, organization_number
+from fleetroll.dialects.blynk.routes.parameters import NUMBERS, ORG, PLACE, QUERY, row
 from fleetroll.dialects.blynk.shapes import organizations as shapes
 from fleetroll.service import organizations
 from fleetroll.wire.dialect import Parameter, no_input, nothing
@@ -36,7 +36,7 @@ ROUTES = (
         mapping.one_organization,
         nothing,
         "Delete an empty organization",
-        Parameter("orgId", "the number of the organization", "integer", required=True),
+        Parameter("orgId", "the number of the organization", "integer", required=True, bounds=NUMBERS),
         status=204,
     ),
     row(
@@ -56,8 +56,8 @@ ROUTES = (
         mapping.organization_page,
         "Search organizations by name",
         QUERY,
-        Parameter("sortBy", "Id (default) or Name"),
-        Parameter("sortOrder", "ASC (default) or DESC"),
+        Parameter("sortBy", "Id (default) or Name", choices=tuple(mapping.SORTS)),
+        Parameter("sortOrder", "ASC (default) or DESC", choices=tuple(ORDERS)),
         *PLACE,
         reply=shapes.OrganizationPage,
     ),

@@ -2,17 +2,26 @@
 
 from typing import Any
 
+from fleetroll.core import ids, limits
+from fleetroll.dialects.blynk.mapping.parameters import HIGHEST_PAGE
 from fleetroll.service.operations import Effect
 from fleetroll.wire.dialect import AnyOperation, Decode, Encode, Parameter, Route
 
-DEVICE = Parameter("deviceId", "the number of the device", "integer", required=True)
+NUMBERS = (1, ids.MAX_ID)
+"""Those that a record may have."""
+DEVICE = Parameter("deviceId", "the number of the device", "integer", required=True, bounds=NUMBERS)
 ORG = (
-    Parameter("orgId", "an organization in reach; the caller's if left out", "integer"),
-    Parameter("organizationId", "the same as orgId", "integer"),
+    Parameter("orgId", "an organization in reach; the caller's if left out", "integer", bounds=NUMBERS),
+    Parameter("organizationId", "the same as orgId", "integer", bounds=NUMBERS),
 )
 PLACE = (
-    Parameter("page", "number of the page, from 0", "integer"),
-    Parameter("size", "maximum number of records per page, 1 to 1000; 50 if left out", "integer"),
+    Parameter("page", "number of the page, from 0", "integer", bounds=(0, HIGHEST_PAGE)),
+    Parameter(
+        "size",
+        "maximum number of records per page, 1 to 1000; 50 if left out",
+        "integer",
+        bounds=(1, limits.MAX_PAGE),
+    ),
 )
 QUERY = Parameter("query", "a part of the name, case ignored", required=True)
 

@@ -2,12 +2,12 @@
 
 from fleetroll.dialects.blynk.mapping import tags as mapping
 from fleetroll.dialects.blynk.mapping.parameters import organization_number
-from fleetroll.dialects.blynk.routes.parameters import DEVICE, ORG, row
+from fleetroll.dialects.blynk.routes.parameters import DEVICE, NUMBERS, ORG, row
 from fleetroll.dialects.blynk.shapes import tags as shapes
 from fleetroll.service import tags
 from fleetroll.wire.dialect import Parameter, nothing
 
-_TAG = Parameter("tagId", "the number of the tag", "integer", required=True)
+_TAG = Parameter("tagId", "the number of the tag", "integer", required=True, bounds=NUMBERS)
 
 ROUTES = (
     row(

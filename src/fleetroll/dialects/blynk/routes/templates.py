@@ -1,12 +1,12 @@
 """Rows about templates and their parts."""
 
 from fleetroll.dialects.blynk.mapping import templates as mapping
-from fleetroll.dialects.blynk.routes.parameters import ORG, PLACE, row
+from fleetroll.dialects.blynk.routes.parameters import NUMBERS, ORG, PLACE, row
 from fleetroll.dialects.blynk.shapes import templates as shapes
 from fleetroll.service import templates
 from fleetroll.wire.dialect import Parameter, nothing
 
-_TEMPLATE = Parameter("templateId", "the number of the template", "integer", required=True)
+_TEMPLATE = Parameter("templateId", "the number of the template", "integer", required=True, bounds=NUMBERS)
 
 ROUTES = (
     row(

@@ -1,6 +1,7 @@
 """Rows about what a device logged, and what was done to it."""
 
 from fleetroll.dialects.blynk.mapping import timeline as mapping
+from fleetroll.dialects.blynk.mapping.event_codes import EVENTS
 from fleetroll.dialects.blynk.routes.parameters import DEVICE, PLACE, row
 from fleetroll.dialects.blynk.shapes import timeline as shapes
 from fleetroll.service import event_codes, timeline
@@ -15,7 +16,11 @@ ROUTES = (
         mapping.timeline,
         "What a device logged, and when it went online or offline, newest first",
         DEVICE,
-        Parameter("eventType", "ONLINE, OFFLINE, INFORMATION, WARNING, CRITICAL, CONTENT, INACTIVE, LIFECYCLE or NOTE"),
+        Parameter(
+            "eventType",
+            "ONLINE, OFFLINE, INFORMATION, WARNING, CRITICAL, CONTENT, INACTIVE, LIFECYCLE or NOTE",
+            choices=tuple(EVENTS),
+        ),
         *PLACE,
         reply=shapes.TimelinePage,
     ),

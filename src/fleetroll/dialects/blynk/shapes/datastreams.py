@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from fleetroll.core import limits, names
 from fleetroll.dialects.blynk.shapes.numbers import Id
 
 
@@ -44,8 +45,8 @@ class DataStreamWrites(Struct, rename="camel"):
 class DataStreamProperty(Struct, rename="camel"):
     device_id: Id
     data_stream_id: Id
-    property: str
-    value: str
+    property: Annotated[str, Meta(extra_json_schema={"pattern": f"^{names.PROPERTY.pattern}$"})]
+    value: Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_READING_TEXT})]
 
 
 class TimedValue(Struct):

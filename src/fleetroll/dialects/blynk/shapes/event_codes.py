@@ -1,11 +1,15 @@
 """An event that is logged in the name of a device."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from fleetroll.dialects.blynk.shapes.numbers import Id
+
+LONGEST_EVENT = 1024
 
 
 class TriggerEvent(Struct, rename="camel"):
     device_id: Id
-    event_code: str
-    event_description: str | None = None
+    event_code: Annotated[str, Meta(extra_json_schema={"maxLength": LONGEST_EVENT})]
+    event_description: Annotated[str, Meta(extra_json_schema={"maxLength": LONGEST_EVENT})] | None = None

@@ -1,10 +1,16 @@
 """Devices: as they are shown, listed, created, renamed and handed over."""
 
-from msgspec import UNSET, Struct, UnsetType
+from typing import Annotated
 
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from fleetroll.core import limits
 from fleetroll.dialects.blynk.shapes.datastreams import DataStreamValue
 from fleetroll.dialects.blynk.shapes.metafields import MetaFieldValue
 from fleetroll.dialects.blynk.shapes.numbers import Id
+
+_PlainName = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_PLAIN_NAME})]
+"""What Blynk's apps can show: letters, digits, blanks and a few marks."""
 
 
 class HardwareInfo(Struct, rename="camel"):
@@ -72,7 +78,7 @@ class NewDevice(Struct, rename="camel"):
     """`templateId` is the `TMPL…` of the firmware."""
 
     template_id: str
-    name: str | None = None
+    name: _PlainName | None = None
     org_id: Id | None = None
     organization_id: Id | None = None
     owner_id: Id | None = None
@@ -80,7 +86,7 @@ class NewDevice(Struct, rename="camel"):
 
 
 class DeviceName(Struct):
-    name: str
+    name: _PlainName
 
 
 class Online(Struct):

@@ -2,8 +2,9 @@
 
 from msgspec import Struct
 
-from fleetroll.dialects.blynk.shapes.numbers import Id
+from fleetroll.dialects.blynk.shapes.numbers import Id, RoleId
 from fleetroll.dialects.blynk.shapes.organizations import Address
+from fleetroll.wire.texts import Line, Name
 
 
 class User(Struct, rename="camel"):
@@ -33,15 +34,15 @@ class NewUser(Struct, rename="camel"):
     """Users do not sign in here, so a password is ignored. `roleId` is 1 (admin), 2 (staff) or 3 (user)."""
 
     email: str
-    name: str | None = None
+    name: Name | None = None
     org_id: Id | None = None
     organization_id: Id | None = None
-    role_id: int = 3
-    title: str | None = None
-    nick_name: str | None = None
-    phone_number: str | None = None
+    role_id: RoleId = 3
+    title: Name | None = None
+    nick_name: Name | None = None
+    phone_number: Name | None = None
     tz: str | None = None
-    locale: str | None = None
+    locale: Name | None = None
     address: Address | str | None = None
 
 
@@ -49,17 +50,17 @@ class Founder(Struct, rename="camel"):
     """A user with an organization of their own, which is named after the user if nothing else is said."""
 
     email: str
-    name: str
-    organization_name: str | None = None
+    name: Name
+    organization_name: Line | None = None
     time_zone: str | None = None
 
 
 class Registration(Struct, rename="camel"):
     email: str
-    locale: str | None = None
+    locale: Name | None = None
 
 
 class UserTransfer(Struct, rename="camel"):
     user_id: Id
     target_org_id: Id
-    role_id: int
+    role_id: RoleId

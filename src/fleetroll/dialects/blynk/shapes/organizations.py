@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from fleetroll.dialects.blynk.shapes.numbers import Id
+from fleetroll.wire.texts import Name, Paragraph
 
 
 class Address(Struct, rename="camel"):
@@ -34,10 +35,10 @@ class NewOrganization(Struct, rename="camel"):
     name: Annotated[str, Meta(min_length=3, max_length=100)]
     parent_id: Id | None = None
     type: str | None = None
-    description: str | None = None
+    description: Paragraph | None = None
     tz: str | None = None
     unit_system: str | None = None
-    phone_number: str | None = None
+    phone_number: Name | None = None
     address: Address | None = None
 
 

@@ -3,10 +3,11 @@
 from msgspec import Struct
 
 from fleetroll.dialects.blynk.shapes.numbers import Id
+from fleetroll.wire.texts import TagName
 
 
 class NewTag(Struct, rename="camel"):
-    name: str
+    name: TagName
     org_id: Id | None = None
     organization_id: Id | None = None
 

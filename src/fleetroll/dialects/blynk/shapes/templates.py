@@ -4,6 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from fleetroll.wire.texts import Name, Paragraph
+
 
 class Template(Struct, rename="camel"):
     id: int
@@ -69,10 +71,10 @@ class MetaField(Struct, rename="camel"):
 
 
 class NewTemplate(Struct, rename="camel"):
-    name: str
-    description: str | None = None
-    board_type: str | None = None
-    connection_type: str | None = None
+    name: Name
+    description: Paragraph | None = None
+    board_type: Paragraph | None = None
+    connection_type: Paragraph | None = None
     datastreams: list[Datastream] = []
     events: list[EventCode] = []
     metafields: list[MetaField] = []

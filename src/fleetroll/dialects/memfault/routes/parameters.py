@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fleetroll.core import ids
 from fleetroll.dialects.memfault.mapping.paths import project
 from fleetroll.wire.dialect import AnyOperation, Decode, Encode, Parameter, Route
 
@@ -9,9 +10,12 @@ ORGANIZATION = "/api/v0/organizations/{organization}/projects"
 PROJECT = f"{ORGANIZATION}/{{project}}"
 DEVICE = f"{PROJECT}/devices/{{device_serial}}"
 
+_POSITIVE = (1, ids.MAX_ID)
 PAGE = (
-    Parameter("page", "number of the page, from 1", "integer"),
-    Parameter("per_page", "maximum number of records per page; 100 if left out, at most 5000", "integer"),
+    Parameter("page", "number of the page, from 1", "integer", bounds=_POSITIVE),
+    Parameter(
+        "per_page", "maximum number of records per page; 100 if left out, at most 5000", "integer", bounds=_POSITIVE
+    ),
 )
 NAMES = (*PAGE, Parameter("name", "exact name; may be repeated", "array"))
 LISTING = (

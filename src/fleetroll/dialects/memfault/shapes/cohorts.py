@@ -2,6 +2,8 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
+from fleetroll.wire.texts import Name
+
 
 class Cohort(Struct):
     id: int
@@ -14,12 +16,12 @@ class Cohort(Struct):
 
 
 class NewCohort(Struct):
-    name: str
+    name: Name
     slug: str | None = None
 
 
 class CohortChange(Struct):
-    name: str | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
     slug: str | UnsetType = UNSET
 
 

@@ -1,26 +1,32 @@
 """A device as it is read and as it may be written."""
 
-from msgspec import UNSET, Struct, UnsetType
+from typing import Annotated
 
-from fleetroll.dialects.memfault.shapes.hardware_versions import HardwareName
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from fleetroll.core import limits
+from fleetroll.dialects.memfault.shapes.hardware_versions import HardwareName, Version
 from fleetroll.dialects.memfault.shapes.software_versions import Software
+from fleetroll.wire.texts import Line, Paragraph, Slug
+
+_Owner = Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_EMAIL})]
 
 
 class NewDevice(Struct):
-    device_serial: str
-    hardware_version: str | HardwareName
-    owner_ref: str | None = None
-    cohort: str | None = None
-    nickname: str | None = None
-    description: str | None = None
+    device_serial: Slug
+    hardware_version: Version | HardwareName
+    owner_ref: _Owner | None = None
+    cohort: Slug | None = None
+    nickname: Line | None = None
+    description: Paragraph | None = None
 
 
 class DeviceChange(Struct):
-    hardware_version: str | HardwareName | UnsetType | None = UNSET
-    owner_ref: str | UnsetType | None = UNSET
-    cohort: str | UnsetType | None = UNSET
-    nickname: str | UnsetType | None = UNSET
-    description: str | UnsetType | None = UNSET
+    hardware_version: Version | HardwareName | UnsetType | None = UNSET
+    owner_ref: _Owner | UnsetType | None = UNSET
+    cohort: Slug | UnsetType | None = UNSET
+    nickname: Line | UnsetType | None = UNSET
+    description: Paragraph | UnsetType | None = UNSET
 
 
 class Release(Struct):

@@ -1,8 +1,15 @@
 """Hardware versions, and how newer clients name one."""
 
-from msgspec import Struct
+from typing import Annotated
 
+from msgspec import Meta, Struct
+
+from fleetroll.core import limits
 from fleetroll.dialects.memfault.shapes.software_versions import SoftwareType
+
+_TypeName = Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_VERSION})]
+_VERSION = r"^(?!\.\.?$)[-a-zA-Z0-9_.+:\\()\[\]/]([-a-zA-Z0-9_.+:\\()\[\]/ ]{0,126}[-a-zA-Z0-9_.+:\\()\[\]/])?$"
+Version = Annotated[str, Meta(extra_json_schema={"pattern": _VERSION})]
 
 
 class HardwareName(Struct):
@@ -12,8 +19,8 @@ class HardwareName(Struct):
 
 
 class NewHardwareVersion(Struct):
-    name: str
-    primary_software_type: str | SoftwareType | None = None
+    name: Version
+    primary_software_type: _TypeName | SoftwareType | None = None
 
 
 class HardwareVersion(Struct):

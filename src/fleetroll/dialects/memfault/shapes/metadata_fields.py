@@ -1,6 +1,12 @@
 """Definitions of attributes, which the vendor calls custom metrics."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from fleetroll.wire.texts import Name, Paragraph
+
+_DataType = Annotated[str, Meta(extra_json_schema={"enum": ["STRING", "INT", "FLOAT", "BOOL"]})]
 
 
 class Range(Struct, frozen=True):
@@ -25,7 +31,7 @@ class CustomMetric(Struct):
 
 
 class NewCustomMetric(Struct):
-    string_key: str
-    data_type: str
+    string_key: Name
+    data_type: _DataType
     display_name: str = ""
-    description: str = ""
+    description: Paragraph = ""

@@ -2,6 +2,8 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
+from fleetroll.wire.texts import Line, Name
+
 
 class Project(Struct):
     id: int
@@ -16,17 +18,17 @@ class Project(Struct):
 
 
 class NewProject(Struct):
-    name: str
+    name: Name
     slug: str | None = None
-    platform: str | None = None
-    os: str | None = None
+    platform: Line | None = None
+    os: Line | None = None
 
 
 class ProjectChange(Struct):
-    name: str | None = None
+    name: Name | None = None
     slug: str | UnsetType = UNSET
-    platform: str | UnsetType | None = UNSET
-    os: str | UnsetType | None = UNSET
+    platform: Line | UnsetType | None = UNSET
+    os: Line | UnsetType | None = UNSET
 
 
 class ApiKey(Struct):

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from fleetroll.core.certificates import KeyType
 from fleetroll.dialects.native.shapes.numbers import Seconds
+from fleetroll.wire.texts import Label
 
 
 class PublicKey(Struct, forbid_unknown_fields=True, frozen=True):
@@ -37,7 +38,7 @@ class AuthorityList(Struct):
 class NewAuthority(Struct, forbid_unknown_fields=True):
     """The key is EC P-256 if left out. `certificate` in PEM takes in an authority of somebody else's instead."""
 
-    name: str
+    name: Label
     key: PublicKey | None = None
     lifetime: Seconds = 20 * 365 * 86_400
     certificate: str | None = None

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from fleetroll.core.certificates import State
 from fleetroll.dialects.native.shapes.authorities import PublicKey
+from fleetroll.dialects.native.shapes.words import RevocationReason
 
 
 class Certificate(Struct):
@@ -30,6 +31,4 @@ class CertificateList(Struct):
 
 
 class Revocation(Struct, forbid_unknown_fields=True):
-    """`reason` is one of RFC 5280's, in lower case with underscores."""
-
-    reason: str = "unspecified"
+    reason: RevocationReason = "unspecified"

@@ -4,6 +4,8 @@ from datetime import datetime
 
 from msgspec import UNSET, Struct, UnsetType
 
+from fleetroll.wire.texts import Line, Name, Slug
+
 
 class Cohort(Struct):
     id: int
@@ -20,9 +22,9 @@ class CohortList(Struct):
 
 
 class NewCohort(Struct, forbid_unknown_fields=True):
-    slug: str
-    name: str | None = None
+    slug: Slug
+    name: Line | None = None
 
 
 class CohortChange(Struct, forbid_unknown_fields=True):
-    name: str | UnsetType = UNSET
+    name: Name | UnsetType = UNSET

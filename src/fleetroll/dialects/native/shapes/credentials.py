@@ -4,6 +4,8 @@ from datetime import datetime
 
 from msgspec import UNSET, Struct, UnsetType
 
+from fleetroll.dialects.native.shapes.words import Protocol
+
 
 class Credentials(Struct):
     """Which kinds of credentials the device has, and its token for keys that may write devices."""
@@ -30,9 +32,7 @@ class MqttCredentials(Struct):
 
 
 class NewCredential(Struct, forbid_unknown_fields=True):
-    """`kind` is nats or mqtt."""
-
-    kind: str = "nats"
+    kind: Protocol = "nats"
 
 
 class Credential(Struct):

@@ -8,6 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.core.lifecycle import Status
 from fleetroll.wire.dialect import Object
+from fleetroll.wire.texts import Ident, Kind, Name, Slug
 
 
 class Software(Struct, forbid_unknown_fields=True):
@@ -50,10 +51,10 @@ class DeviceInput(Struct, forbid_unknown_fields=True):
     left out.
     """
 
-    ident: str | UnsetType = UNSET
-    name: str | UnsetType | None = UNSET
-    kind: str | UnsetType | None = UNSET
-    hardware_version: str | UnsetType | None = UNSET
+    ident: Ident | UnsetType = UNSET
+    name: Name | UnsetType | None = UNSET
+    kind: Kind | UnsetType | None = UNSET
+    hardware_version: Kind | UnsetType | None = UNSET
     software: Software | UnsetType | None = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
     tags: list[str] | UnsetType = UNSET
@@ -61,8 +62,8 @@ class DeviceInput(Struct, forbid_unknown_fields=True):
     schema: dict[str, Any] | UnsetType = UNSET
     config: dict[str, Any] | UnsetType = UNSET
     template: int | UnsetType | None = UNSET
-    cohort: str | UnsetType | None = UNSET
-    dms: str | UnsetType | None = UNSET
+    cohort: Slug | UnsetType | None = UNSET
+    dms: Name | UnsetType | None = UNSET
     extras: dict[str, Any] | UnsetType = UNSET
     id: Any = UNSET
     status: Any = UNSET
@@ -77,7 +78,7 @@ class DeviceInput(Struct, forbid_unknown_fields=True):
 class NewDevice(DeviceInput, forbid_unknown_fields=True, kw_only=True):
     """A device as it was read may be sent back: read-only members are ignored."""
 
-    ident: str
+    ident: Ident
 
 
 class DeviceList(Struct):

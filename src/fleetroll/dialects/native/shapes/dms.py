@@ -10,6 +10,7 @@ from fleetroll.core.dms import Proof, Registration
 from fleetroll.dialects.native.shapes.authorities import PublicKey
 from fleetroll.dialects.native.shapes.numbers import Seconds
 from fleetroll.wire.dialect import Object
+from fleetroll.wire.texts import Label, Name
 
 
 class Admission(Struct, forbid_unknown_fields=True, frozen=True):
@@ -87,8 +88,8 @@ class DmsList(Struct):
 
 
 class NewDms(Struct, forbid_unknown_fields=True):
-    name: str
-    title: str | None = None
+    name: Label
+    title: Name | None = None
     settings: DmsSettings = DmsSettings()
     metadata: dict[str, Any] = {}
 
@@ -141,6 +142,6 @@ class DmsSettingsChange(Struct, forbid_unknown_fields=True):
 class DmsChange(Struct, forbid_unknown_fields=True):
     """What is left out stays as it is, within the settings too."""
 
-    title: str | UnsetType = UNSET
+    title: Name | UnsetType = UNSET
     settings: DmsSettingsChange | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET

@@ -2,9 +2,11 @@
 
 from msgspec import Struct
 
+from fleetroll.wire.texts import Paragraph
+
 
 class Occurrence(Struct, forbid_unknown_fields=True):
     """An event to log: a code of the device's template."""
 
     code: str
-    description: str | None = None
+    description: Paragraph | None = None

@@ -4,6 +4,8 @@ from datetime import datetime
 
 from msgspec import UNSET, Struct, UnsetType
 
+from fleetroll.wire.texts import Name, Paragraph
+
 
 class Criterion(Struct, forbid_unknown_fields=True):
     field: str
@@ -29,15 +31,15 @@ class GroupList(Struct):
 
 
 class NewGroup(Struct, forbid_unknown_fields=True):
-    name: str
-    filter: str
-    description: str | None = None
+    name: Name
+    filter: Paragraph
+    description: Paragraph | None = None
     criteria: list[Criterion] = []
     parent_id: int | None = None
 
 
 class GroupChange(Struct, forbid_unknown_fields=True):
-    filter: str | UnsetType = UNSET
-    description: str | UnsetType | None = UNSET
+    filter: Paragraph | UnsetType = UNSET
+    description: Paragraph | UnsetType | None = UNSET
     criteria: list[Criterion] | UnsetType = UNSET
     parent_id: int | UnsetType | None = UNSET

@@ -4,6 +4,8 @@ from datetime import datetime
 
 from msgspec import UNSET, Struct, UnsetType
 
+from fleetroll.wire.texts import Kind
+
 
 class HardwareVersion(Struct):
     id: int
@@ -20,9 +22,9 @@ class HardwareVersionList(Struct):
 
 
 class NewHardwareVersion(Struct, forbid_unknown_fields=True):
-    name: str
-    software_type: str | None = None
+    name: Kind
+    software_type: Kind | None = None
 
 
 class HardwareVersionChange(Struct, forbid_unknown_fields=True):
-    software_type: str | UnsetType | None = UNSET
+    software_type: Kind | UnsetType | None = UNSET

@@ -6,6 +6,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.dialects.native.shapes.credentials import NatsCredentials
 from fleetroll.dialects.native.shapes.organizations import Address
+from fleetroll.dialects.native.shapes.words import KeyKind, KeyRole
+from fleetroll.wire.texts import Name
 
 
 class Key(Struct):
@@ -30,11 +32,9 @@ class KeyList(Struct):
 
 
 class NewKey(Struct, forbid_unknown_fields=True):
-    """`role` is viewer, operator or admin, `kind` api, oauth or nats."""
-
-    name: str
-    role: str
-    kind: str = "api"
+    name: Name
+    role: KeyRole
+    kind: KeyKind = "api"
     scopes: list[str] = []
     expires_at: datetime | None = None
 

@@ -4,6 +4,9 @@ from datetime import datetime
 
 from msgspec import UNSET, Struct, UnsetType
 
+from fleetroll.dialects.native.shapes.words import FieldKind
+from fleetroll.wire.texts import Name, Paragraph
+
 
 class MetadataField(Struct):
     id: int
@@ -22,14 +25,12 @@ class MetadataFieldList(Struct):
 
 
 class NewMetadataField(Struct, forbid_unknown_fields=True):
-    """`type` is string, integer, number, boolean or json."""
-
-    name: str
-    type: str
-    description: str | None = None
+    name: Name
+    type: FieldKind
+    description: Paragraph | None = None
     required: bool = False
 
 
 class MetadataFieldChange(Struct, forbid_unknown_fields=True):
-    description: str | UnsetType | None = UNSET
+    description: Paragraph | UnsetType | None = UNSET
     required: bool | UnsetType = UNSET

@@ -5,6 +5,8 @@ from datetime import datetime
 from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.dialects.native.shapes.numbers import Whole
+from fleetroll.dialects.native.shapes.words import UnitSystem
+from fleetroll.wire.texts import Name, Paragraph, Slug
 
 
 class Address(Struct, forbid_unknown_fields=True):
@@ -41,18 +43,16 @@ class OrganizationList(Struct):
 
 
 class NewOrganization(Struct, forbid_unknown_fields=True):
-    """`unit_system` is metric or imperial."""
-
-    slug: str
-    name: str | None = None
+    slug: Slug
+    name: Name | None = None
     quotas: dict[str, Whole] = {}
-    description: str | None = None
+    description: Paragraph | None = None
     time_zone: str = "UTC"
-    unit_system: str = "metric"
-    phone: str | None = None
+    unit_system: UnitSystem = "metric"
+    phone: Paragraph | None = None
     address: Address | None = None
-    platform: str | None = None
-    os: str | None = None
+    platform: Paragraph | None = None
+    os: Paragraph | None = None
 
 
 class AddressChange(Struct, forbid_unknown_fields=True):
@@ -66,13 +66,13 @@ class AddressChange(Struct, forbid_unknown_fields=True):
 class OrganizationChange(Struct, forbid_unknown_fields=True):
     """What is left out stays as it is; a quota that is null is the default again."""
 
-    name: str | None = None
+    name: Name | None = None
     disabled: bool | None = None
     quotas: dict[str, Whole | None] | None = None
-    description: str | UnsetType | None = UNSET
+    description: Paragraph | UnsetType | None = UNSET
     time_zone: str | UnsetType = UNSET
-    unit_system: str | UnsetType = UNSET
-    phone: str | UnsetType | None = UNSET
+    unit_system: UnitSystem | UnsetType = UNSET
+    phone: Paragraph | UnsetType | None = UNSET
     address: AddressChange | UnsetType | None = UNSET
-    platform: str | UnsetType | None = UNSET
-    os: str | UnsetType | None = UNSET
+    platform: Paragraph | UnsetType | None = UNSET
+    os: Paragraph | UnsetType | None = UNSET

@@ -4,6 +4,9 @@ from datetime import datetime
 
 from msgspec import UNSET, Struct, UnsetType
 
+from fleetroll.dialects.native.shapes.words import OwnerRole, OwnerStatus
+from fleetroll.wire.texts import Line, Reference
+
 
 class Owner(Struct):
     id: int
@@ -28,27 +31,25 @@ class OwnerList(Struct):
 
 
 class NewOwner(Struct, forbid_unknown_fields=True):
-    """`role` is admin, staff or user, `status` pending, active, inactive or suspended."""
-
-    ref: str
-    name: str | None = None
-    phone: str | None = None
-    address: str | None = None
-    role: str = "user"
-    status: str = "active"
-    title: str | None = None
-    nickname: str | None = None
+    ref: Reference
+    name: Line | None = None
+    phone: Line | None = None
+    address: Line | None = None
+    role: OwnerRole = "user"
+    status: OwnerStatus = "active"
+    title: Line | None = None
+    nickname: Line | None = None
     time_zone: str | None = None
-    locale: str | None = None
+    locale: Line | None = None
 
 
 class OwnerChange(Struct, forbid_unknown_fields=True):
-    name: str | UnsetType | None = UNSET
-    phone: str | UnsetType | None = UNSET
-    address: str | UnsetType | None = UNSET
-    role: str | UnsetType = UNSET
-    status: str | UnsetType = UNSET
-    title: str | UnsetType | None = UNSET
-    nickname: str | UnsetType | None = UNSET
+    name: Line | UnsetType | None = UNSET
+    phone: Line | UnsetType | None = UNSET
+    address: Line | UnsetType | None = UNSET
+    role: OwnerRole | UnsetType = UNSET
+    status: OwnerStatus | UnsetType = UNSET
+    title: Line | UnsetType | None = UNSET
+    nickname: Line | UnsetType | None = UNSET
     time_zone: str | UnsetType | None = UNSET
-    locale: str | UnsetType | None = UNSET
+    locale: Line | UnsetType | None = UNSET

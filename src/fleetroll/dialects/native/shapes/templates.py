@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.core.model import DatastreamKind, EventKind, MetafieldKind
 from fleetroll.dialects.native.shapes.numbers import Whole
+from fleetroll.wire.texts import Name, Paragraph
 
 
 class Datastream(Struct, forbid_unknown_fields=True):
@@ -74,10 +75,10 @@ class TemplateList(Struct):
 
 
 class NewTemplate(Struct, forbid_unknown_fields=True):
-    name: str
-    description: str | None = None
-    board: str | None = None
-    connection: str | None = None
+    name: Name
+    description: Paragraph | None = None
+    board: Paragraph | None = None
+    connection: Paragraph | None = None
     datastreams: list[Datastream] = []
     events: list[EventCode] = []
     metafields: list[Metafield] = []
@@ -86,10 +87,10 @@ class NewTemplate(Struct, forbid_unknown_fields=True):
 class TemplateChange(Struct, forbid_unknown_fields=True):
     """A list replaces the one before it; parts keep their numbers by `id`, or by pin, code and name."""
 
-    name: str | UnsetType = UNSET
-    description: str | UnsetType | None = UNSET
-    board: str | UnsetType | None = UNSET
-    connection: str | UnsetType | None = UNSET
+    name: Name | UnsetType = UNSET
+    description: Paragraph | UnsetType | None = UNSET
+    board: Paragraph | UnsetType | None = UNSET
+    connection: Paragraph | UnsetType | None = UNSET
     datastreams: list[Datastream] | UnsetType = UNSET
     events: list[EventCode] | UnsetType = UNSET
     metafields: list[Metafield] | UnsetType = UNSET

@@ -1,0 +1,25 @@
+"""Texts in shapes, by what they may be. This is for the description alone: what is wrong with a text is for the core to
+say, in its words or the vendor's.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from fleetroll.core import limits
+
+Ident = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_IDENT})]
+Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_NAME})]
+Kind = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_KIND})]
+TagName = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_TAG})]
+Slug = Annotated[str, Meta(extra_json_schema={"pattern": f"^[-a-zA-Z0-9_]{{1,{limits.MAX_SLUG}}}$"})]
+Label = Annotated[
+    str,
+    Meta(extra_json_schema={"pattern": "^[._-]*[A-Za-z0-9][A-Za-z0-9._-]*$", "maxLength": limits.MAX_AUTHORITY_NAME}),
+]
+"""What stands in any path, as the name of an authority does."""
+Line = Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_NAME})]
+"""A name that may be empty, which is as good as none."""
+Paragraph = Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_TEXT})]
+Reference = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_EMAIL})]
+"""Of an owner."""
