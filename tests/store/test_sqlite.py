@@ -332,6 +332,23 @@ async def test_the_substring_index_does_not_grow_with_every_change(
     assert texts == {"turn-20": 400, "turn-1": 0, "d-399": 1, "d-": 400}
 
 
+async def test_a_substring_index_that_is_mostly_valid_is_left_alone(
+    store: sqlite.SqliteStore, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of its pages hold what all devices have in common, and begin no trigram of their own."""
+    monkeypatch.setattr(sqlite_search, "_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(sqlite_search, "_SMALL_PAGES", 16)
+    with closing(apsw.Connection(str(file))) as connection:
+        connection.execute("INSERT INTO device_search (device_search, rank) VALUES ('pgsz', 64)")
+    alike = [device(f"d-{n}", name="what all of them have in common") for n in range(1000)]
+    others = [device(f"e-{n}", name=sha256(b"%d" % n).hexdigest()) for n in range(50)]
+    for new in (alike, others[:25], others[25:]):
+        await store.write(lambda records, new=new: records.devices.insert_many(1, new, NOW), bulk=True)
+    before = pages_of_index(file)
+    await store.analyze()
+    assert pages_of_index(file) == before
+
+
 def pages_of_index(file: Path) -> int:
     with closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
         return int(connection.execute("SELECT count(*) FROM device_search_data").fetchall()[0][0])

@@ -33,8 +33,8 @@ INSERT INTO device_search (device_search, rowid, search) SELECT 'delete', value 
 -- sqlite_index_changed: the substring index has changed; its new version
 UPDATE device_search_version SET number = number + 1 WHERE id = 1 RETURNING number;
 
--- sqlite_index_segments: how many pages each segment of the substring index has
-SELECT count(*) FROM device_search_idx GROUP BY segid;
+-- sqlite_index_segments: how many pages each segment of the substring index has; it lists those that begin a trigram
+SELECT max(pgno) / 2 - min(pgno) / 2 + 1 FROM device_search_idx GROUP BY segid;
 
 -- sqlite_index_merge: merge the substring index, as far as it takes to write so many pages
 INSERT INTO device_search (device_search, rank) VALUES ('merge', :pages);
