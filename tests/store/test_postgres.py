@@ -759,8 +759,9 @@ async def test_a_database_that_may_only_be_read_is_refused(engine: str) -> None:
         session = await asyncpg.connect(url)
         await session.execute(f"ALTER DATABASE {urlsplit(url).path[1:]} SET default_transaction_read_only = on")
         await session.close()
-        with pytest.raises(Unreachable, match="may only be read"):
-            await postgres.open_store(url, migrate=True)
+        for opening in (postgres.open_store(url, migrate=True), postgres.describe(url)):
+            with pytest.raises(Unreachable, match="may only be read"):
+                await opening
 
 
 async def test_a_migration_that_is_cut_off_says_why(engine: str) -> None:
@@ -799,8 +800,9 @@ async def test_a_role_that_may_not_use_everything_is_refused(store: Store, sessi
     with pytest.raises(Refused, match="may not read and write all of account_change, account_change_id_seq, api_key: "):
         await postgres.open_store(own, migrate=False)
     await session.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
-    with pytest.raises(Refused, match=r"all of account_change_id_seq, .*: grant it"):
-        await postgres.open_store(own, migrate=False)
+    for opening in (postgres.open_store(own, migrate=False), postgres.describe(own)):
+        with pytest.raises(Refused, match=r"all of account_change_id_seq, .*: grant it"):
+            await opening
     await session.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}")
     opened = await postgres.open_store(own, migrate=False)
     assert await opened.write(lambda records: records.devices.insert(1, device("a"), NOW))
@@ -994,11 +996,10 @@ async def test_a_pooler_that_keeps_sessions_keeps_their_bounds(engine: str, tmp_
 @pooler.installed
 async def test_a_pooler_that_keeps_no_sessions_is_refused(engine: str, tmp_path: Path) -> None:
     """Processes would not hear of each other: what one revokes, the others would let in."""
-    with (
-        pooler.pooled(await new_database(), "transaction", tmp_path) as url,
-        pytest.raises(Refused, match="set its pool mode to session"),
-    ):
-        await postgres.open_store(url, migrate=False)
+    with pooler.pooled(await new_database(), "transaction", tmp_path) as url:
+        for opening in (postgres.open_store(url, migrate=False), postgres.describe(url)):
+            with pytest.raises(Refused, match="set its pool mode to session"):
+                await opening
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

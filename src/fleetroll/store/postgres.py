@@ -94,10 +94,14 @@ async def is_begun(url: str) -> bool:
 
 
 async def describe(url: str) -> migrations.Description:
-    """A database's schema, the newest, and its server key's mark. Raises Refused, also where it is not durable."""
+    """A database's schema, the newest, and its server key's mark. Raises Refused for what no server would start on."""
     async with postgres_schema.administered(url) as session:
+        await postgres_schema.require_sessions(session, url)
         found, newest = await postgres_schema.examine(session, unsafe=False)
-        return migrations.Description(found, newest, (await postgres_schema.origin(session)).mark)
+        await postgres_schema.require_writable(session)
+        mark = (await postgres_schema.origin(session)).mark
+        await postgres_schema.require_rights(session)
+        return migrations.Description(found, newest, mark)
 
 
 class PostgresStore:

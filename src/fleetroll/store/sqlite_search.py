@@ -17,7 +17,9 @@ from fleetroll.store.sqlite_writer import Writer
 from fleetroll.store.statements import SQL
 
 _SMALL_PAGES: Final = 256  # an index up to here, 1 MiB, is left alone
-_PORTION_PAGES: Final = 16  # what a merge writes within some ten milliseconds, in which nobody else does
+# What a merge writes within some ten milliseconds, in which nobody else does. What a trigram finds is merged in one
+# portion: for one that a million devices have in common that takes some thirty.
+_PORTION_PAGES: Final = 16
 _PAUSE_SECONDS: Final = 0.05
 _FEWEST_CHANGES: Final = 2  # of a merge that did something: SQLite counts the statement itself as one
 
