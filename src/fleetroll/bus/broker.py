@@ -173,7 +173,6 @@ class Broker(Mint):
             await self._serve_others()
             self._failing.end()
             logger.info("connected to the broker at %s", ", ".join(self._urls()))
-            await account_sync.update_streams()
             await links.until_cancelled()
 
     def _platform_streams(self, platform: Client) -> PlatformStreams:
