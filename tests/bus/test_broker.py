@@ -443,6 +443,19 @@ def test_nobody_waits_for_a_broker_that_is_away(tmp_path: Path) -> None:
     run(story())
 
 
+def test_other_processes_wait_for_accounts_together_and_not_one_after_the_other(tmp_path: Path) -> None:
+    """While the broker does not take an account, each wait takes as long as the pause before the next try."""
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            registry.want("refused", DeviceAccount("refused", ORG, DEVICE))  # which is no name of an account
+            await asyncio.gather(*(served._reach.settle() for _ in range(20)))
+            assert registry.waiting
+
+    run(story())
+
+
 def test_who_is_cut_off_does_not_wait_until_the_streams_of_all_others_are_updated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
