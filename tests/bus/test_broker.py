@@ -443,6 +443,51 @@ def test_nobody_waits_for_a_broker_that_is_away(tmp_path: Path) -> None:
     run(story())
 
 
+def test_other_processes_wait_for_accounts_together_and_not_one_after_the_other(tmp_path: Path) -> None:
+    """While the broker does not take an account, each wait takes as long as the pause before the next try."""
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            registry.want("refused", DeviceAccount("refused", ORG, DEVICE))  # which is no name of an account
+            await asyncio.gather(*(served._reach.settle() for _ in range(20)))
+            assert registry.waiting
+
+    run(story())
+
+
+def test_who_is_cut_off_does_not_wait_until_the_streams_of_all_others_are_updated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That can take many seconds after the broker was away, and no other process is served before it is settled."""
+    updated: list[str] = []
+    made = streams.prepare_applications
+
+    async def slowly(connected: Client, org: str, replicas: int | None = None) -> None:
+        await asyncio.sleep(0.2)
+        await made(connected, org, replicas)
+        updated.append(org)
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            device = await with_device(served, registry)
+            orgs = [f"org_{number}" for number in range(100, 164)]
+            for org in orgs:
+                registry.want(served.account_of_apps(org, "operator"), AppAccount(org, "operator", commands=True))
+            await settled(served, registry)
+            monkeypatch.setattr(streams, "prepare_applications", slowly)
+            os.kill(served._process.pid, signal.SIGKILL)  # type: ignore[union-attr, arg-type]
+            await until(lambda: len(updated) > 0)
+            registry.want(device.account, None)
+            await settled(served, registry)
+            assert len(updated) < len(orgs) / 2
+            await until(lambda: len(updated) == len(orgs))
+            assert sorted(updated) == orgs
+
+    run(story())
+
+
 def stored_of(files: Files) -> set[str]:
     """The accounts of which something is stored."""
     return {one.name for one in (files.streams / "jetstream").iterdir()}

@@ -404,6 +404,7 @@ class World:
         self.state = State(data / "fleetroll.db")
         self._made = 0
         self._serial = ""
+        self._key = 0
         self.prepare()
 
     def prepare(self) -> None:
@@ -437,6 +438,7 @@ class World:
         app.request("POST", "/v1/cohorts", {"slug": "spare"})
         app.request("POST", "/v1/hardware-versions", {"name": "spare"})
         app.request("POST", "/v1/organizations", {"slug": "spare-project"})
+        app.request("DELETE", f"/v1/keys/{self._key}")  # an organization has room for a thousand
         self._key = app.request("POST", "/v1/keys", {"name": "spare", "role": "viewer"}).json()["id"]
         self._credential()
 

@@ -426,6 +426,22 @@ def test_a_text_is_described_by_how_long_it_may_be(world: World, description: An
     assert (found, refused > 100) == ({}, True)
 
 
+@pytest.mark.parametrize(("path", "name"), [("/v1/owners", "ref"), ("/devices", "owner_ref")])
+def test_a_reference_to_an_owner_is_described_without_the_blanks_around_it(
+    world: World, description: Any, path: str, name: str
+) -> None:
+    posts = (
+        one for one in world.samples() if one.dialect.name in {"native", "memfault"} and one.route.method == "POST"
+    )
+    sample = next(one for one in posts if one.route.path.endswith(path) and name in one.document)
+    schema = operation(description, sample)["requestBody"]["content"][sample.media_type]["schema"]
+    for text in ("", " ", "a", "a b", "a\nb", "\u00e9" * 254, "y" * 255, f" {'z' * 254}\t"):
+        another = world.again(sample)
+        another.document[name] = text
+        status = answered(world.app, another).status
+        assert (status == 400) == (problems(description, schema, another.document) != []), text
+
+
 def test_a_member_that_a_route_needs_is_not_described_as_null(world: World, description: Any) -> None:
     found = {}
     for sample in with_members(world):

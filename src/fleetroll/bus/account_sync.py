@@ -57,7 +57,7 @@ class AccountSync:
         self._files = files
         self._replicas = replicas
         self._accounts = Accounts(system, authority, seconds)
-        self._prepared_before: list[Account] = []
+        self._to_update: list[AppAccount] = []  # those that the broker knew when it was met
         self._refused: dict[str, AppAccount] = {}
         self._retry_after = _SOON
         self._retry_at = 0.0
@@ -83,7 +83,9 @@ class AccountSync:
             await self._platform.meet(_orgs_of_devices(wanted.values()))
             await self._accounts.publish([account for account in missing if not isinstance(account, AppAccount)])
             await self._prepare([account for account in missing if account not in too_large])
-            self._prepared_before = [account for name, account in wanted.items() if name in known]
+            self._to_update = [
+                account for name, account in wanted.items() if name in known and isinstance(account, AppAccount)
+            ]
             self._reconciled_at = reconnects
 
     async def run(self) -> None:
@@ -128,12 +130,12 @@ class AccountSync:
         """Publish what has changed; first compare all accounts if the broker was away, as it may have lost some."""
         if self._reconciled_at != self._system.stats["reconnects"]:
             await self.reconcile()
-            await self.update_streams()
-        await self.publish_changes()
+        await self._update_some_streams()
+        await self._publish_changes()
         if self._refused and time.monotonic() >= self._retry_at:
             await self._retry()
 
-    async def publish_changes(self) -> None:
+    async def _publish_changes(self) -> None:
         async with self._publishing:
             try:
                 while await self._publish_some():
@@ -187,10 +189,18 @@ class AccountSync:
         if self._files is not None:
             await asyncio.to_thread(self._files.forget_streams, names)
 
-    async def update_streams(self) -> None:
-        """Update the streams of accounts that the broker knew before: an older release may have made them."""
-        with contextlib.suppress(*links.FAILURE):  # tried again after the next reconnection
-            await self._prepare(self._prepared_before)
+    async def _update_some_streams(self) -> None:
+        """Update the streams of some accounts that the broker knew before: an older release may have made them.
+
+        All of them may take long. What has changed meanwhile is published before the next ones.
+        """
+        some, self._to_update = self._to_update[:_PREPARED_AT_ONCE], self._to_update[_PREPARED_AT_ONCE:]
+        if self._to_update:
+            self._soon.set()
+        try:
+            await self._prepare(some)
+        except links.FAILURE:
+            self._to_update.clear()  # tried again after the next reconnection
 
     async def _prepare(self, accounts: Sequence[Account]) -> None:
         """Make the streams of those accounts that are of applications, a few at a time."""

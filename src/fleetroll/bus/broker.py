@@ -112,6 +112,7 @@ class Broker(Mint):
         self._account_sync: AccountSync | None = None
         self._serving = asyncio.Event()
         self._calls: set[asyncio.Task[bytes]] = set()
+        self._settling: set[asyncio.Task[None]] = set()  # for other processes
         self._hung_up = False
 
     @property
@@ -173,7 +174,6 @@ class Broker(Mint):
             await self._serve_others()
             self._failing.end()
             logger.info("connected to the broker at %s", ", ".join(self._urls()))
-            await account_sync.update_streams()
             await links.until_cancelled()
 
     def _platform_streams(self, platform: Client) -> PlatformStreams:
@@ -267,8 +267,15 @@ class Broker(Mint):
         await self._platform.subscribe(reach.REFRESH, cb=self._refresh_for)
 
     async def _settle_for(self, message: Msg) -> None:
+        """Begin to: the library gives us the next message only then, and all who ask can wait for the same."""
+        settling = asyncio.ensure_future(self._settle_and_reply(message))
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
+
+    async def _settle_and_reply(self, message: Msg) -> None:
         await self.settle()
-        await message.respond(b"")
+        with contextlib.suppress(*links.TROUBLE):  # the connection is lost, and nobody waits any more
+            await message.respond(b"")
 
     async def _refresh_for(self, message: Msg) -> None:
         if self._process is not None:

@@ -21,5 +21,7 @@ Label = Annotated[
 Line = Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_NAME})]
 """A name that may be empty, which is as good as none."""
 Paragraph = Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_TEXT})]
-Reference = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_EMAIL})]
-"""Of an owner."""
+_REFERENCE = rf"\s*\S(.{{0,{limits.MAX_EMAIL - 2}}}\S)?\s*"
+Reference = Annotated[str, Meta(extra_json_schema={"pattern": f"^{_REFERENCE}$"})]
+"""Of an owner. The blanks around it do not count."""
+ReferenceIfAny = Annotated[str, Meta(extra_json_schema={"pattern": f"^({_REFERENCE})?$"})]

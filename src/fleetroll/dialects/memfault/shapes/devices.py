@@ -1,21 +1,16 @@
 """A device as it is read and as it may be written."""
 
-from typing import Annotated
+from msgspec import UNSET, Struct, UnsetType
 
-from msgspec import UNSET, Meta, Struct, UnsetType
-
-from fleetroll.core import limits
 from fleetroll.dialects.memfault.shapes.hardware_versions import HardwareName, Version
 from fleetroll.dialects.memfault.shapes.software_versions import Software
-from fleetroll.wire.texts import Line, Paragraph, Slug
-
-_Owner = Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_EMAIL})]
+from fleetroll.wire.texts import Line, Paragraph, ReferenceIfAny, Slug
 
 
 class NewDevice(Struct):
     device_serial: Slug
     hardware_version: Version | HardwareName
-    owner_ref: _Owner | None = None
+    owner_ref: ReferenceIfAny | None = None
     cohort: Slug | None = None
     nickname: Line | None = None
     description: Paragraph | None = None
@@ -23,7 +18,7 @@ class NewDevice(Struct):
 
 class DeviceChange(Struct):
     hardware_version: Version | HardwareName | UnsetType | None = UNSET
-    owner_ref: _Owner | UnsetType | None = UNSET
+    owner_ref: ReferenceIfAny | UnsetType | None = UNSET
     cohort: Slug | UnsetType | None = UNSET
     nickname: Line | UnsetType | None = UNSET
     description: Paragraph | UnsetType | None = UNSET
