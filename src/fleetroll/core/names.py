@@ -15,7 +15,7 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.model import DEFAULT_COHORT
 
 _WORDS = re.compile(r"[a-z0-9_]+")
-_SLUG = re.compile(r"[-a-zA-Z0-9_]+")
+SLUG = re.compile(r"[-a-zA-Z0-9_]+")
 # The practical subset of RFC 5321 that the vendors' own forms accept: one @, a dotted domain, no spaces or quotes.
 _EMAIL = re.compile(
     r"[^@\s\"<>(),;:\\\[\]]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
@@ -153,7 +153,7 @@ def path_segment(value: str, field: str) -> str:
 
 def slug(value: str, field: str = "slug") -> str:
     """An organization's name in paths: letters, digits, hyphen, underscore; at most 128."""
-    if len(value) > limits.MAX_SLUG or not _SLUG.fullmatch(value):
+    if len(value) > limits.MAX_SLUG or not SLUG.fullmatch(value):
         raise invalid(
             "invalid_slug", f"{field} must be 1 to {limits.MAX_SLUG} letters, digits, hyphens or underscores.", field
         )

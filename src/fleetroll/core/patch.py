@@ -309,6 +309,7 @@ _STEPS: Mapping[str, Callable[[_Draft, Operation], None]] = {
     "copy": _copy,
     "test": _test,
 }
+OPERATIONS = tuple(_STEPS)
 _NEEDS_VALUE = {"add", "replace", "test"}
 _NEEDS_ORIGIN = {"move", "copy"}
 

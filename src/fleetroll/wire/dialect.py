@@ -12,6 +12,9 @@ from fleetroll.core.secrets import Issuer
 from fleetroll.service.operations import Operation
 from fleetroll.wire.request import Request
 
+JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
+"""Media types of RFC 6902 and RFC 7396."""
+
 Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 """A JSON object that is kept as text, and written as it is kept."""
 

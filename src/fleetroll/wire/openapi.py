@@ -7,23 +7,30 @@ from typing import Any
 import msgspec
 
 from fleetroll import __version__
-from fleetroll.core import limits
+from fleetroll.core import limits, patch
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.guards import TAGS
 from fleetroll.wire.bodies import FORM
-from fleetroll.wire.dialect import CredentialForm, CredentialLocation, Dialect, Parameter, Route, Stream
+from fleetroll.wire.dialect import (
+    JSON_PATCH,
+    MERGE_PATCH,
+    CredentialForm,
+    CredentialLocation,
+    Dialect,
+    Parameter,
+    Route,
+    Stream,
+)
 
 _REQUEST_ID = "0" * 32
 _CSV = "text/csv"
-_JSON_PATCH = "application/json-patch+json"
-_MERGE_PATCH = "application/merge-patch+json"
 _OPERATIONS: dict[str, Any] = {
     "type": "array",
     "items": {
         "type": "object",
         "required": ["op", "path"],
         "properties": {
-            "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+            "op": {"enum": list(patch.OPERATIONS)},
             "path": {"type": "string"},
             "from": {"type": "string"},
             "value": {},
@@ -194,7 +201,7 @@ def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) ->
     if shape is None:
         return {}
     media_types = route.media_types or dialect.media_types or ("application/json",)
-    if _JSON_PATCH in media_types:
+    if JSON_PATCH in media_types:
         return {media_type: {"schema": _patch(media_type)} for media_type in media_types}
     schema = {"type": "string", "format": "binary"} if shape is bytes else schemas[id(shape)]
     needed = schema | _required_members(route)
@@ -203,7 +210,7 @@ def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) ->
 
 def _patch(media_type: str) -> dict[str, Any]:
     """What a patch of this type looks like; of a type that names no kind, it may be of either."""
-    kinds = {_JSON_PATCH: _OPERATIONS, _MERGE_PATCH: _OBJECT}
+    kinds = {JSON_PATCH: _OPERATIONS, MERGE_PATCH: _OBJECT}
     return kinds.get(media_type) or {"anyOf": [_OBJECT, _OPERATIONS]}
 
 

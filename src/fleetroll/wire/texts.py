@@ -6,13 +6,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from fleetroll.core import limits
+from fleetroll.core import limits, names
 
 Ident = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_IDENT})]
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_NAME})]
 Kind = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_KIND})]
 TagName = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_TAG})]
-Slug = Annotated[str, Meta(extra_json_schema={"pattern": f"^[-a-zA-Z0-9_]{{1,{limits.MAX_SLUG}}}$"})]
+Slug = Annotated[str, Meta(extra_json_schema={"pattern": f"^{names.SLUG.pattern}$", "maxLength": limits.MAX_SLUG})]
 Label = Annotated[
     str,
     Meta(extra_json_schema={"pattern": "^[._-]*[A-Za-z0-9][A-Za-z0-9._-]*$", "maxLength": limits.MAX_AUTHORITY_NAME}),

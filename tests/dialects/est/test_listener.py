@@ -102,14 +102,21 @@ def trusted(at: Site) -> set[str]:
     return {str(part.value) for name in subjects for part in name.get_attributes_for_oid(NameOID.COMMON_NAME)}
 
 
+@contextlib.contextmanager
+def showing_files(folder: Path, at: Site) -> Iterator[tuple[Site, Path, Path]]:
+    """Another listener, which shows `old`; the files of its chain and its key; beside them are those of `new`."""
+    for name in ("old", "new"):
+        pair(at, name)
+    chain, key = (Path(shutil.copy(folder / f"old.{kind}", folder / f"used.{kind}")) for kind in ("pem", "key"))
+    (folder / "other").mkdir()
+    with site(folder / "other", est_certificate=chain, est_key=key) as operated:
+        yield operated, chain, key
+
+
 def test_files_that_are_replaced_one_after_the_other_leave_it_with_what_it_shows(
     tmp_path: Path, at: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("old", "new"):
-        pair(at, name)
-    chain, key = (Path(shutil.copy(tmp_path / f"old.{kind}", tmp_path / f"used.{kind}")) for kind in ("pem", "key"))
-    (tmp_path / "other").mkdir()
-    with site(tmp_path / "other", est_certificate=chain, est_key=key) as operated:
+    with showing_files(tmp_path, at) as (operated, chain, key):
         old = shown(operated)
         assert b"CN = old" in old
         shutil.copy(tmp_path / "new.pem", chain)
@@ -129,11 +136,7 @@ def test_files_that_are_replaced_one_after_the_other_leave_it_with_what_it_shows
 def test_a_certificate_that_could_not_be_shown_is_shown_the_next_time(
     tmp_path: Path, at: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("old", "new"):
-        pair(at, name)
-    chain, key = (Path(shutil.copy(tmp_path / f"old.{kind}", tmp_path / f"used.{kind}")) for kind in ("pem", "key"))
-    (tmp_path / "other").mkdir()
-    with site(tmp_path / "other", est_certificate=chain, est_key=key) as operated:
+    with showing_files(tmp_path, at) as (operated, chain, key):
         old = shown(operated)
         operated.api("POST", "/v1/authorities", {"name": "damaged"})
         operated.run("sleep", str(2 * _PAUSE))

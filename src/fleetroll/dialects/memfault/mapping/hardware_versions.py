@@ -13,12 +13,12 @@ from fleetroll.service import hardware_versions, named
 from fleetroll.wire.dialect import LongList
 from fleetroll.wire.request import Request
 
-_VERSION = re.compile(r"[-a-zA-Z0-9_.+:\\()\[\]/ ]{1,128}")
+_VERSION = re.compile(shapes.VERSION)
 
 
 def is_version(text: str) -> bool:
-    """Whether a version of hardware or software may have this name, which has to fit into a path."""
-    return _VERSION.fullmatch(text) is not None and text == text.strip() and text not in names.DOTS
+    """Whether a version of hardware or software may have this name."""
+    return _VERSION.fullmatch(text) is not None
 
 
 def name_of(version: str | shapes.HardwareName) -> str:

@@ -8,8 +8,9 @@ from fleetroll.core import limits
 from fleetroll.dialects.memfault.shapes.software_versions import SoftwareType
 
 _TypeName = Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_VERSION})]
-_VERSION = r"^(?!\.\.?$)[-a-zA-Z0-9_.+:\\()\[\]/]([-a-zA-Z0-9_.+:\\()\[\]/ ]{0,126}[-a-zA-Z0-9_.+:\\()\[\]/])?$"
-Version = Annotated[str, Meta(extra_json_schema={"pattern": _VERSION})]
+VERSION = r"^(?!\.\.?$)[-a-zA-Z0-9_.+:\\()\[\]/]([-a-zA-Z0-9_.+:\\()\[\]/ ]{0,126}[-a-zA-Z0-9_.+:\\()\[\]/])?$"
+"""The name of a version, which has to fit into a path: no blank at either end, and neither `.` nor `..`."""
+Version = Annotated[str, Meta(extra_json_schema={"pattern": VERSION})]
 
 
 class HardwareName(Struct):

@@ -19,7 +19,7 @@ from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import devices as shapes
 from fleetroll.service import devices
 from fleetroll.wire.bodies import convert
-from fleetroll.wire.dialect import Reply
+from fleetroll.wire.dialect import JSON_PATCH, MERGE_PATCH, Reply
 from fleetroll.wire.encoded_cache import EncodedCache
 from fleetroll.wire.request import Request
 
@@ -125,7 +125,7 @@ _DEFAULTS: dict[str, Any] = {
 
 
 # Plain JSON may be either.
-_PATCH_KINDS: dict[str, Any] = {"application/json-patch+json": list, "application/merge-patch+json": dict}
+_PATCH_KINDS: dict[str, Any] = {JSON_PATCH: list, MERGE_PATCH: dict}
 
 
 def edit_device(request: Request) -> devices.Edit:

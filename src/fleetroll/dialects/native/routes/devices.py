@@ -6,7 +6,7 @@ from fleetroll.dialects.native.mapping import devices as mapping
 from fleetroll.dialects.native.routes.parameters import LISTING, MERGE_PATCHES
 from fleetroll.dialects.native.shapes import devices as shapes
 from fleetroll.service import devices
-from fleetroll.wire.dialect import Route, no_input, nothing
+from fleetroll.wire.dialect import JSON_PATCH, Route, no_input, nothing
 
 ROUTES = (
     Route(
@@ -66,7 +66,7 @@ ROUTES = (
         body=dict[str, Any] | list[Any],
         reply=shapes.Device,
         reply_headers=("ETag",),
-        media_types=(*MERGE_PATCHES, "application/json-patch+json"),
+        media_types=(*MERGE_PATCHES, JSON_PATCH),
         guarded=True,
     ),
     Route(

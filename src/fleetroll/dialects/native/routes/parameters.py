@@ -1,7 +1,7 @@
 """What the rows of several nouns have in common: query parameters, and the media types of a merge patch."""
 
 from fleetroll.core import limits
-from fleetroll.wire.dialect import Parameter
+from fleetroll.wire.dialect import MERGE_PATCH, Parameter
 
 FILTER = Parameter("filter", 'AIP-160, as in status = "ACTIVE" AND tags:"production"')
 SEARCH = Parameter("q", "part of the identifier or name, case ignored")
@@ -17,4 +17,4 @@ LISTING = (
     *PAGE,
     Parameter("count", "whether to count all matching devices", "boolean"),
 )
-MERGE_PATCHES = ("application/merge-patch+json", "application/json")
+MERGE_PATCHES = (MERGE_PATCH, "application/json")
