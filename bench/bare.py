@@ -14,7 +14,7 @@ import msgspec
 import uvloop
 from msgspec import Struct
 
-from fleetroll.wire.http_exchange import WHOLE
+from fleetroll.wire.http_cycle import WHOLE
 from fleetroll.wire.http_server import HttpServer
 
 

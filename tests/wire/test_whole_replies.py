@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fleetroll.wire.http_exchange import WHOLE
+from fleetroll.wire.http_cycle import WHOLE
 from tests.hostile.test_slow_clients import Receive, Send, connect, read_all, serving
 
 CLOSE = "Connection: close"

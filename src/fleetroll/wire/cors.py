@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from fleetroll.wire.http_exchange import WHOLE
+from fleetroll.wire.http_cycle import WHOLE
 from fleetroll.wire.serve import Receive, Scope, Send
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]

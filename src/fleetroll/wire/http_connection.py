@@ -28,8 +28,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from fleetroll.core import limits
+from fleetroll.wire.http_cycle import EXTENSIONS, Cycle, ReplyPort
 from fleetroll.wire.http_deadlines import Deadlines
-from fleetroll.wire.http_exchange import EXTENSIONS, Exchange, ReplyPort
 from fleetroll.wire.http_refusals import (
     CHUNKED_TOO_EARLY,
     HEAD_TOO_LARGE,
@@ -88,8 +88,8 @@ class Watch:
 class Connection(HttpToolsProtocol):
     """One client's connection: uvicorn's parser callbacks with bounds, and the clock that the sweeper reads."""
 
-    cycle: Exchange
-    running: Exchange | None = None  # the request whose turn it is to be answered; `cycle` is the newest one
+    cycle: Cycle
+    running: Cycle | None = None  # the request whose turn it is to be answered; `cycle` is the newest one
 
     def __init__(
         self,
@@ -303,7 +303,7 @@ class Connection(HttpToolsProtocol):
 
     def _admit(self, *, keep_alive: bool) -> None:
         keep_alive = keep_alive and not self.offers_upgrade and not self.watch.draining.is_set()
-        self.cycle = Exchange(
+        self.cycle = Cycle(
             scope=self.scope,
             transport=self.port,
             flow=self.flow,
@@ -325,7 +325,7 @@ class Connection(HttpToolsProtocol):
             self.pipeline.appendleft((self.cycle, self.app))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self.running = cast(Exchange, cycle)
+        self.running = cast(Cycle, cycle)
         task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)

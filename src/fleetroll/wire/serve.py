@@ -31,7 +31,7 @@ from fleetroll.wire.body_room import BodyRoom, Share
 from fleetroll.wire.cursors import Cursors
 from fleetroll.wire.dialect import Dialect, LongList, Route, Stream
 from fleetroll.wire.header_fields import body_encoding, body_media_type, preconditions, refuse_repeated
-from fleetroll.wire.http_exchange import WHOLE
+from fleetroll.wire.http_cycle import WHOLE
 from fleetroll.wire.http_refusals import Refusal
 from fleetroll.wire.idempotency import Idempotency, Once, is_kept
 from fleetroll.wire.log import Access, AccessLog

@@ -19,7 +19,7 @@ WHOLE: Final = "http.response.whole"
 EXTENSIONS: Final[dict[str, Any]] = {WHOLE: {}}
 
 
-class Exchange(RequestResponseCycle):
+class Cycle(RequestResponseCycle):
     """One request and its reply. It measures how long the application has waited for bytes of the body.
 
     Time in which nobody asks for the body, because the application is busy or its reply is blocked, is not counted.
