@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from msgspec import structs
 
+from fleetroll.application import DIALECTS
 from fleetroll.core import faults, ids
 from tests.support.app import App, Response
 from tests.support.raw import NATIVE
@@ -188,6 +189,38 @@ def test_a_query_parameter_takes_what_is_described_and_nothing_beyond_it(world: 
                 if sample.route.method != "GET":
                     world.prepare()
     assert (found, tried > 30) == ({}, True)
+
+
+def test_every_parameter_is_explained(description: Any) -> None:
+    unexplained = {
+        (path, one["name"])
+        for path, methods in description["paths"].items()
+        for told in methods.values()
+        for one in told["parameters"]
+        if not one["description"]
+    }
+    assert unexplained == set()
+
+
+def test_what_stands_in_a_path_is_explained_and_nothing_else() -> None:
+    for dialect in DIALECTS:
+        assert dialect.places.keys() == set(re.findall(r"{(\w+)}", " ".join(route.path for route in dialect.routes)))
+
+
+def test_an_explanation_is_text_and_not_source(description: Any) -> None:
+    about = [schema.get("description", "") for schema in description["components"]["schemas"].values()]
+    assert not [text for text in about if "\n " in text or text != text.strip()]
+
+
+def test_each_status_of_a_refusal_is_explained(world: World, description: Any) -> None:
+    told = description["components"]["responses"]["native"]["description"]
+    for target, status, reason in (
+        ("/v1/devices?limit=x", 400, "invalid"),
+        ("/v1/devices/no-such", 404, "not_found"),
+        ("/v1/events?after=999999999", 410, "unknown_event"),
+    ):
+        assert world.app.request("GET", target).status == status
+        assert re.search(rf" {status} ([a-z_]+, )*{reason}\b", told), told
 
 
 def test_a_number_in_a_query_is_described_by_its_bounds(description: Any) -> None:

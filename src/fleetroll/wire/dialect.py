@@ -251,6 +251,7 @@ class Dialect(Struct, frozen=True):
     """A device API.
 
     - `prefixes` are the paths that are its own, so that even an unknown path there fails in its form.
+    - `places`, for the documentation only: what stands where the paths have a name in braces, by that name.
     - `credentials` are the forms in which a request may carry one, in the order in which they are tried.
     - `media_types` are those of bodies, where a route names none. `max_body` is the most bytes that a body may have.
     - `strict`: a query parameter that a route does not have is refused, as is a body where it takes none.
@@ -268,6 +269,7 @@ class Dialect(Struct, frozen=True):
     routes: tuple[Route, ...]
     envelope: Envelope
     credentials: tuple[CredentialForm, ...]
+    places: Mapping[str, str] = {}
     media_types: tuple[str, ...] = ("application/json",)
     max_body: int = limits.MAX_BODY
     strict: bool = False
