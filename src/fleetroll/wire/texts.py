@@ -2,16 +2,31 @@
 say, in its words or the vendor's.
 """
 
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta
 
 from fleetroll.core import limits, names
 
-Ident = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_IDENT})]
+Time = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
+Ident = Annotated[
+    str,
+    Meta(
+        description="Printable, with no space at either end, and neither `.` nor `..`.",
+        extra_json_schema={"minLength": 1, "maxLength": limits.MAX_IDENT},
+    ),
+]
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_NAME})]
 Kind = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_KIND})]
-TagName = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": limits.MAX_TAG})]
+TagName = Annotated[
+    str,
+    Meta(
+        description="Without a comma, and with no space at either end.",
+        extra_json_schema={"minLength": 1, "maxLength": limits.MAX_TAG, "pattern": "^[^,]*$"},
+    ),
+]
+Email = Annotated[str, Meta(extra_json_schema={"format": "email"})]
 Slug = Annotated[str, Meta(extra_json_schema={"pattern": f"^{names.SLUG.pattern}$", "maxLength": limits.MAX_SLUG})]
 Label = Annotated[
     str,

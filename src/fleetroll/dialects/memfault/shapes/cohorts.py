@@ -26,7 +26,7 @@ class CohortChange(Struct):
 
 
 class Placing(Struct):
-    """The devices to move; either name is taken."""
+    """The serials of 1 to 1000 devices to move, under either name."""
 
     devices: list[str] = []
     device_serials: list[str] = []

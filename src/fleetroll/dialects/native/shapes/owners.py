@@ -1,11 +1,9 @@
 """Owners of devices."""
 
-from datetime import datetime
-
 from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.dialects.native.shapes.words import OwnerRole, OwnerStatus
-from fleetroll.wire.texts import Line, Reference
+from fleetroll.wire.texts import Line, Reference, Time
 
 
 class Owner(Struct):
@@ -14,8 +12,8 @@ class Owner(Struct):
     name: str | None
     phone: str | None
     address: str | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Time
+    updated_at: Time
     revision: int
     role: str
     status: str
