@@ -498,6 +498,10 @@ WITHIN: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
         [{}, {"admission": {"levels": 8}}, {"profile": {"tags": ["a"]}}],
         [{"admission": {"levels": 0}}, {"admission": {"levels": 9}}, {"profile": {"tags": [""]}}],
     ),
+    ("/v1/devices/{ident}:log-event", "description"): ([None, "", "d" * 300], ["d" * 301]),
+    ("/api/v1/organization/device/trigger-event", "eventDescription"): ([None, "", "d" * 300], ["d" * 301]),
+    ("/api/v0/organizations/{organization}/projects", "slug"): ([None, ""], ["a b", "s" * 129]),
+    ("/v1/devices", "extras"): ([{}, {"relay": {}}], [{"relay": "production"}]),
     ("/v1/templates", "datastreams"): (
         [[PIN], [{"pin": "A999"}], [PIN | {"alias": "t-1", "label": "", "unit": None}]],
         [[{"pin": ""}], [{"pin": "v01"}], [{"pin": "x1"}], [PIN | {"alias": "a b"}], [PIN | {"label": "l" * 257}]],
@@ -537,6 +541,7 @@ WITHIN: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
 
 @pytest.mark.parametrize(("path", "member"), WITHIN)
 def test_what_is_within_a_member_is_described(world: World, description: Any, path: str, member: str) -> None:
+    world.prepare()
     sample = next(one for one in world.samples() if (one.route.method, one.route.path) == ("POST", path))
     schema = operation(description, sample)["requestBody"]["content"][sample.media_type]["schema"]
     for values, is_right in zip(WITHIN[path, member], (True, False), strict=True):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Raw, Struct
 
-from fleetroll.core import limits
+from fleetroll.core import limits, patch
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.secrets import Issuer
 from fleetroll.service.operations import Operation
@@ -14,6 +14,22 @@ from fleetroll.wire.request import Request
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 """Media types of RFC 6902 and RFC 7396."""
+
+OPERATIONS: dict[str, Any] = {
+    "type": "array",
+    "maxItems": limits.MAX_PATCH_OPERATIONS,
+    "items": {
+        "type": "object",
+        "required": ["op", "path"],
+        "properties": {
+            "op": {"enum": list(patch.OPERATIONS)},
+            "path": {"type": "string"},
+            "from": {"type": "string"},
+            "value": {},
+        },
+    },
+}
+"""How a JSON Patch is described."""
 
 Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 """A JSON object that is kept as text, and written as it is kept."""

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from fleetroll import __version__
-from fleetroll.core import limits, patch
+from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.guards import TAGS
 from fleetroll.wire.bodies import FORM
 from fleetroll.wire.dialect import (
     JSON_PATCH,
     MERGE_PATCH,
+    OPERATIONS,
     WIRE_STATUSES,
     CredentialForm,
     CredentialLocation,
@@ -27,19 +28,6 @@ from fleetroll.wire.dialect import (
 
 _REQUEST_ID = "0" * 32
 _CSV = "text/csv"
-_OPERATIONS: dict[str, Any] = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "required": ["op", "path"],
-        "properties": {
-            "op": {"enum": list(patch.OPERATIONS)},
-            "path": {"type": "string"},
-            "from": {"type": "string"},
-            "value": {},
-        },
-    },
-}
 _PRECONDITIONS = ("If-Match", "If-None-Match")
 _HEADER_BOUNDS: dict[str, dict[str, Any]] = {
     "Idempotency-Key": {"minLength": 1, "maxLength": limits.MAX_IDEMPOTENCY_KEY, "pattern": "^[ -~]*$"},
@@ -232,8 +220,8 @@ def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) ->
 
 def _patch(media_type: str) -> dict[str, Any]:
     """What a patch of this type looks like; of a type that names no kind, it may be of either."""
-    kinds = {JSON_PATCH: _OPERATIONS, MERGE_PATCH: _OBJECT}
-    return kinds.get(media_type) or {"anyOf": [_OBJECT, _OPERATIONS]}
+    kinds = {JSON_PATCH: OPERATIONS, MERGE_PATCH: _OBJECT}
+    return kinds.get(media_type) or {"anyOf": [_OBJECT, OPERATIONS]}
 
 
 def _required_members(route: Route) -> dict[str, Any]:

@@ -33,8 +33,13 @@ Label = Annotated[
     Meta(extra_json_schema={"pattern": "^[._-]*[A-Za-z0-9][A-Za-z0-9._-]*$", "maxLength": limits.MAX_AUTHORITY_NAME}),
 ]
 """What stands in any path, as the name of an authority does."""
+SlugIfAny = Annotated[
+    str, Meta(extra_json_schema={"pattern": f"^({names.SLUG.pattern})?$", "maxLength": limits.MAX_SLUG})
+]
 Line = Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_NAME})]
 """A name that may be empty, which is as good as none."""
+TimeZone = Annotated[str, Meta(description="The name of a zone of the tz database, such as `Europe/Berlin`.")]
+EventDescription = Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_EVENT_DESCRIPTION})]
 Paragraph = Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_TEXT})]
 _REFERENCE = rf"\s*\S(.{{0,{limits.MAX_EMAIL - 2}}}\S)?\s*"
 Reference = Annotated[str, Meta(extra_json_schema={"pattern": f"^{_REFERENCE}$"})]

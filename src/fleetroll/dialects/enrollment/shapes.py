@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fleetroll.core.identity import Occasion
-from fleetroll.wire.dialect import Object
+from fleetroll.wire.dialect import OPERATIONS, Object
 from fleetroll.wire.texts import Line, Time
 
 
@@ -119,7 +119,7 @@ class Total(Struct):
 
 
 class Patches(Struct):
-    patches: list[dict[str, Any]]
+    patches: Annotated[list[dict[str, Any]], Meta(extra_json_schema=OPERATIONS)]
 
 
 class Bind(Struct):
@@ -178,7 +178,7 @@ class CertificateList(Struct):
 
 class CertificateStatus(Struct):
     status: Annotated[str, Meta(extra_json_schema={"enum": ["REVOKED", "ACTIVE"]})]
-    revocation_reason: str = ""
+    revocation_reason: Annotated[str, Meta(description="One of RFC 5280, such as `KeyCompromise`.")] = ""
 
 
 class TimeValidity(Struct):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fleetroll.core import limits
-from fleetroll.wire.dialect import Object
+from fleetroll.wire.dialect import OPERATIONS, Object
 from fleetroll.wire.texts import Ident, Line, Paragraph, TagName, Time
 
 _Moment = Annotated[datetime, Meta(tz=True)]
@@ -84,7 +84,7 @@ class DeviceList(Struct):
 class Change(Struct):
     """`patches`, a JSON Patch; or, to replace all of it, `metadata`."""
 
-    patches: list[Any] | None = None
+    patches: Annotated[list[Any], Meta(extra_json_schema=OPERATIONS)] | None = None
     metadata: dict[str, Any] | None = None
 
 

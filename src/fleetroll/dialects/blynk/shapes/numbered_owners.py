@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from fleetroll.dialects.blynk.shapes.numbers import Id, RoleId
 from fleetroll.dialects.blynk.shapes.organizations import Address
-from fleetroll.wire.texts import Email, Line, Name
+from fleetroll.wire.texts import Email, Line, Name, TimeZone
 
 
 class User(Struct, rename="camel"):
@@ -41,7 +41,7 @@ class NewUser(Struct, rename="camel"):
     title: Name | None = None
     nick_name: Name | None = None
     phone_number: Name | None = None
-    tz: str | None = None
+    tz: TimeZone | None = None
     locale: Name | None = None
     address: Address | str | None = None
 
@@ -52,7 +52,7 @@ class Founder(Struct, rename="camel"):
     email: Email
     name: Name
     organization_name: Line | None = None
-    time_zone: str | None = None
+    time_zone: TimeZone | None = None
 
 
 class Registration(Struct, rename="camel"):

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from fleetroll.dialects.blynk.shapes.numbers import Id
 from fleetroll.dialects.blynk.shapes.words import OrganizationType, UnitSystem
-from fleetroll.wire.texts import Line, Name, Paragraph
+from fleetroll.wire.texts import Line, Name, Paragraph, TimeZone
 
 
 class Address(Struct, rename="camel"):
@@ -37,7 +37,7 @@ class NewOrganization(Struct, rename="camel"):
     parent_id: Id | None = None
     type: OrganizationType | None = None
     description: Paragraph | None = None
-    tz: str | None = None
+    tz: TimeZone | None = None
     unit_system: UnitSystem | None = None
     phone_number: Name | None = None
     address: Address | None = None

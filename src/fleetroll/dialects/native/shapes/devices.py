@@ -45,6 +45,9 @@ Metrics = Annotated[
 ]
 
 
+Extras = Annotated[dict[str, Any], Meta(extra_json_schema={"additionalProperties": {"type": "object"}})]
+
+
 class Device(Struct, gc=False):
     id: int
     ident: str
@@ -90,7 +93,7 @@ class DeviceInput(Struct, forbid_unknown_fields=True):
     template: int | UnsetType | None = UNSET
     cohort: Slug | UnsetType | None = UNSET
     dms: Name | UnsetType | None = UNSET
-    extras: dict[str, Any] | UnsetType = UNSET
+    extras: Extras | UnsetType = UNSET
     id: Any = UNSET
     status: Any = UNSET
     connected: Any = UNSET

@@ -4,7 +4,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.dialects.native.shapes.numbers import Whole
 from fleetroll.dialects.native.shapes.words import Quota, UnitSystem
-from fleetroll.wire.texts import Line, Name, Paragraph, Slug, Time
+from fleetroll.wire.texts import Line, Name, Paragraph, Slug, Time, TimeZone
 
 
 class Address(Struct, forbid_unknown_fields=True):
@@ -45,7 +45,7 @@ class NewOrganization(Struct, forbid_unknown_fields=True):
     name: Name | None = None
     quotas: dict[Quota, Whole] = {}
     description: Paragraph | None = None
-    time_zone: str = "UTC"
+    time_zone: TimeZone = "UTC"
     unit_system: UnitSystem = "metric"
     phone: Paragraph | None = None
     address: Address | None = None
@@ -68,7 +68,7 @@ class OrganizationChange(Struct, forbid_unknown_fields=True):
     disabled: bool | None = None
     quotas: dict[Quota, Whole | None] | None = None
     description: Paragraph | UnsetType | None = UNSET
-    time_zone: str | UnsetType = UNSET
+    time_zone: TimeZone | UnsetType = UNSET
     unit_system: UnitSystem | UnsetType = UNSET
     phone: Paragraph | UnsetType | None = UNSET
     address: AddressChange | UnsetType | None = UNSET

@@ -3,7 +3,7 @@
 from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.dialects.native.shapes.words import OwnerRole, OwnerStatus
-from fleetroll.wire.texts import Line, Reference, Time
+from fleetroll.wire.texts import Line, Reference, Time, TimeZone
 
 
 class Owner(Struct):
@@ -37,7 +37,7 @@ class NewOwner(Struct, forbid_unknown_fields=True):
     status: OwnerStatus = "active"
     title: Line | None = None
     nickname: Line | None = None
-    time_zone: str | None = None
+    time_zone: TimeZone | None = None
     locale: Line | None = None
 
 
@@ -49,5 +49,5 @@ class OwnerChange(Struct, forbid_unknown_fields=True):
     status: OwnerStatus | UnsetType = UNSET
     title: Line | UnsetType | None = UNSET
     nickname: Line | UnsetType | None = UNSET
-    time_zone: str | UnsetType | None = UNSET
+    time_zone: TimeZone | UnsetType | None = UNSET
     locale: Line | UnsetType | None = UNSET
