@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from msgspec import structs
 
+from fleetroll.application import DIALECTS
 from fleetroll.core import faults, ids
 from tests.support.app import App, Response
 from tests.support.raw import NATIVE
@@ -188,6 +189,38 @@ def test_a_query_parameter_takes_what_is_described_and_nothing_beyond_it(world: 
                 if sample.route.method != "GET":
                     world.prepare()
     assert (found, tried > 30) == ({}, True)
+
+
+def test_every_parameter_is_explained(description: Any) -> None:
+    unexplained = {
+        (path, one["name"])
+        for path, methods in description["paths"].items()
+        for told in methods.values()
+        for one in told["parameters"]
+        if not one["description"]
+    }
+    assert unexplained == set()
+
+
+def test_what_stands_in_a_path_is_explained_and_nothing_else() -> None:
+    for dialect in DIALECTS:
+        assert dialect.places.keys() == set(re.findall(r"{(\w+)}", " ".join(route.path for route in dialect.routes)))
+
+
+def test_an_explanation_is_text_and_not_source(description: Any) -> None:
+    about = [schema.get("description", "") for schema in description["components"]["schemas"].values()]
+    assert not [text for text in about if "\n " in text or text != text.strip()]
+
+
+def test_each_status_of_a_refusal_is_explained(world: World, description: Any) -> None:
+    told = description["components"]["responses"]["native"]["description"]
+    for target, status, reason in (
+        ("/v1/devices?limit=x", 400, "invalid"),
+        ("/v1/devices/no-such", 404, "not_found"),
+        ("/v1/events?after=999999999", 410, "unknown_event"),
+    ):
+        assert world.app.request("GET", target).status == status
+        assert re.search(rf" {status} ([a-z_]+, )*{reason}\b", told), told
 
 
 def test_a_number_in_a_query_is_described_by_its_bounds(description: Any) -> None:
@@ -442,6 +475,84 @@ def test_a_reference_to_an_owner_is_described_without_the_blanks_around_it(
         assert (status == 400) == (problems(description, schema, another.document) != []), text
 
 
+PIN: dict[str, Any] = {"pin": "v7"}
+CODE = {"code": "hot", "name": "Hot", "type": "WARNING"}
+FIELD = {"name": "site", "type": "Text"}
+VENDOR_PIN: dict[str, Any] = {"pin": 7}
+VENDOR_CODE = {"eventCode": "hot", "name": "Hot"}
+# Members of full bodies, each with values that are taken and values that are not.
+WITHIN: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
+    ("/v1/devices", "tags"): ([[], ["a b"], ["t" * 128]], [[""], ["a,b"], ["t" * 129], [1]]),
+    ("/v1/devices", "owners"): ([[], ["\u00e9" * 254]], [[""], [" "], ["o" * 255]]),
+    ("/v1/devices", "software"): ([None, {}, {"version": ""}, {"type": "t" * 256}], [{"build": "b" * 257}]),
+    ("/v1/devices", "schema"): (
+        [{}, {"t": "json"}, {"t": {"type": "number"}}, {"t-1": {"type": "string", "unit": "C", "unit_symbol": ""}}],
+        [{"t": "text"}, {"a b": "json"}, {"t" * 129: "json"}, {"t": {"unit": "C"}}, {"t": {"type": "json", "min": 1}}],
+    ),
+    ("/v1/keys", "scopes"): ([[], ["devices:read"]], [["devices"], [""]]),
+    ("/v1/organizations", "quotas"): ([{}, {"devices": 0}], [{"things": 1}, {"devices": -1}]),
+    ("/v1/organizations", "address"): ([None, {}, {"zip": ""}], [{"city": "c" * 257}]),
+    ("/v1/groups", "criteria"): ([[], [{"field": "dms", "operator": "eq", "value": ""}]],
+                                 [[{"field": "name", "operator": "eq", "value": ""}]]),
+    ("/v1/dms", "settings"): (
+        [{}, {"admission": {"levels": 8}}, {"profile": {"tags": ["a"]}}],
+        [{"admission": {"levels": 0}}, {"admission": {"levels": 9}}, {"profile": {"tags": [""]}}],
+    ),
+    ("/v1/devices/{ident}:log-event", "description"): ([None, "", "d" * 300], ["d" * 301]),
+    ("/api/v1/organization/device/trigger-event", "eventDescription"): ([None, "", "d" * 300], ["d" * 301]),
+    ("/api/v0/organizations/{organization}/projects", "slug"): ([None, ""], ["a b", "s" * 129]),
+    ("/v1/devices", "extras"): ([{}, {"relay": {}}], [{"relay": "production"}]),
+    ("/v1/templates", "datastreams"): (
+        [[PIN], [{"pin": "A999"}], [PIN | {"alias": "t-1", "label": "", "unit": None}]],
+        [[{"pin": ""}], [{"pin": "v01"}], [{"pin": "x1"}], [PIN | {"alias": "a b"}], [PIN | {"label": "l" * 257}]],
+    ),
+    ("/v1/templates", "events"): (
+        [[CODE], [CODE | {"description": ""}]],
+        [[CODE | {"code": "a b"}], [CODE | {"code": "c" * 129}], [CODE | {"name": ""}], [CODE | {"type": "HOT"}]],
+    ),
+    ("/v1/templates", "metafields"): (
+        [[FIELD], [FIELD | {"hint": "", "options": [""]}]],
+        [[FIELD | {"name": ""}], [FIELD | {"name": "n" * 257}], [FIELD | {"icon": "i" * 4097}]],
+    ),
+    ("/api/ext-v1/deviceAssignment/assignDevicesToOwner", "autoCreateDevices"): ([True, None], ["true", 1]),
+    ("/api/ext-v1/deviceAssignment/assignDevicesToOwner", "deviceIdentifiers"): (
+        [["sample"], ["sample"] * 1000], [[], [""], ["sample"] * 1001],
+    ),
+    ("/api/ext-v1/device/bulk-metadata", "devices"): (
+        [{"sample": {}}, {str(number): {} for number in range(1000)}],
+        [{}, {"sample": []}, {str(number): {} for number in range(1001)}],
+    ),
+    ("/api/v1/organization/create", "type"): ([None, "BRANCH"], ["branch", ""]),
+    ("/api/v1/organization/create", "address"): ([None, {"zip": None}], [{"fullAddress": "a" * 257}]),
+    ("/api/v1/organization/template/create", "datastreams"): (
+        [[VENDOR_PIN], [VENDOR_PIN | {"type": "ENUM", "pinType": "ANALOG", "alias": "t-1"}]],
+        [[VENDOR_PIN | wrong] for wrong in ({"pin": 1000}, {"type": "enum"}, {"pinType": ""}, {"alias": ""})],
+    ),
+    ("/api/v1/organization/template/create", "events"): (
+        [[VENDOR_CODE]], [[VENDOR_CODE | {"eventCode": ""}], [VENDOR_CODE | {"type": ""}]],
+    ),
+    ("/api/v1/organization/template/create", "metafields"): ([[FIELD]], [[FIELD | {"type": "text"}]]),
+    ("/iot/db/telemetry/history", "aggregate_fn"): ([None, "mean", "stddev"], ["average", ""]),
+    ("/iot/db/telemetry/history", "env"): ([None, "test"], ["", "a b"]),
+    ("/iot/db/telemetry/history", "limit"): ([None, 1, 10_000], [0, 10_001]),
+    ("/iot/db/telemetry/history", "offset"): ([None, 0, 2**53], [-1, 2**53 + 1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "member"), WITHIN)
+def test_what_is_within_a_member_is_described(world: World, description: Any, path: str, member: str) -> None:
+    world.prepare()
+    sample = next(one for one in world.samples() if (one.route.method, one.route.path) == ("POST", path))
+    schema = operation(description, sample)["requestBody"]["content"][sample.media_type]["schema"]
+    for values, is_right in zip(WITHIN[path, member], (True, False), strict=True):
+        for value in values:
+            another = world.again(sample)
+            another.document[member] = value
+            is_taken = answered(world.app, another).status < 300
+            is_described = problems(description, schema, another.document) == []
+            assert (is_taken, is_described) == (is_right, is_right), value
+
+
 def test_a_member_that_a_route_needs_is_not_described_as_null(world: World, description: Any) -> None:
     found = {}
     for sample in with_members(world):
@@ -473,6 +584,17 @@ def test_members_have_types_but_for_what_may_be_anything(description: Any) -> No
         "blynk": ["newValue", "value"],
     }
     assert untyped == {(dialect, name) for dialect, names in values.items() for name in names}
+
+
+def test_times_are_described_as_times(description: Any) -> None:
+    others = {
+        (title, name)
+        for title, schema in description["components"]["schemas"].items()
+        for name, described in schema.get("properties", {}).items()
+        if title.startswith("native.") and (name == "at" or name.endswith(("_at", "_seen")))
+        if described and "date-time" not in json.dumps(described)
+    }
+    assert others == set()
 
 
 # What a question of RelayX's history is about; which of them count depends on its noun, and the others are ignored.

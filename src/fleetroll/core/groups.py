@@ -14,7 +14,7 @@ from fleetroll.core.model import Criterion, Group
 from fleetroll.core.query import Filter, Read, every
 from fleetroll.core.times import SECOND
 
-_FIELDS = {
+FIELDS = {
     "ident": FilterField("ident", Kind.TEXT),
     "dms": FilterField("dms", Kind.TEXT, optional=True),
     "created_at": FilterField("created_at", Kind.TIME),
@@ -105,9 +105,9 @@ def criterion(field: str, word: str, value: str) -> Criterion:
 
     Raises Fault invalid `invalid_criterion`, or as `bracketed.compare` does for a value that its field cannot have.
     """
-    filter_field = _FIELDS.get(field)
+    filter_field = FIELDS.get(field)
     if filter_field is None:
-        known = ", ".join(_FIELDS)
+        known = ", ".join(FIELDS)
         raise invalid("invalid_criterion", f"Unknown field {brief(field)}; known fields are {known}.", "criteria")
     operator = bracketed.operator(filter_field.kind, word)
     if operator is None:
@@ -124,7 +124,7 @@ def reader(group: Group) -> Read:
 
 def _filter_of(group: Group) -> Filter | None:
     """What the group itself asks of its members. Raises Fault invalid."""
-    criteria = (bracketed.compare(_FIELDS[each.field], each.operator, each.value) for each in group.criteria)
+    criteria = (bracketed.compare(FIELDS[each.field], each.operator, each.value) for each in group.criteria)
     return every(device_filter(group.filter), *criteria)
 
 

@@ -15,7 +15,7 @@ _unpack = msgspec.msgpack.Decoder().decode
 _decode = msgspec.json.Decoder().decode
 _pack = msgspec.msgpack.Encoder().encode
 DEFAULT_ENVIRONMENT = "production"
-_ENVIRONMENT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ENVIRONMENT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FIRST_MAP = 0x80  # every MessagePack map begins with this byte or a higher one, and no text in UTF-8 does
 
 
@@ -52,7 +52,7 @@ def shown(content: Content, at: int, *, level: str | None = None) -> bytes:
 
 
 def is_environment(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and _ENVIRONMENT.fullmatch(value) is not None
+    return isinstance(value, str) and ENVIRONMENT.fullmatch(value) is not None
 
 
 def mode_of(env: str) -> str:

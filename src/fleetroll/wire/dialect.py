@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Raw, Struct
 
-from fleetroll.core import limits
+from fleetroll.core import limits, patch
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.secrets import Issuer
 from fleetroll.service.operations import Operation
@@ -14,6 +14,22 @@ from fleetroll.wire.request import Request
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 """Media types of RFC 6902 and RFC 7396."""
+
+OPERATIONS: dict[str, Any] = {
+    "type": "array",
+    "maxItems": limits.MAX_PATCH_OPERATIONS,
+    "items": {
+        "type": "object",
+        "required": ["op", "path"],
+        "properties": {
+            "op": {"enum": list(patch.OPERATIONS)},
+            "path": {"type": "string"},
+            "from": {"type": "string"},
+            "value": {},
+        },
+    },
+}
+"""How a JSON Patch is described."""
 
 Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 """A JSON object that is kept as text, and written as it is kept."""
@@ -251,6 +267,7 @@ class Dialect(Struct, frozen=True):
     """A device API.
 
     - `prefixes` are the paths that are its own, so that even an unknown path there fails in its form.
+    - `places`, for the documentation only: what stands where the paths have a name in braces, by that name.
     - `credentials` are the forms in which a request may carry one, in the order in which they are tried.
     - `media_types` are those of bodies, where a route names none. `max_body` is the most bytes that a body may have.
     - `strict`: a query parameter that a route does not have is refused, as is a body where it takes none.
@@ -268,6 +285,7 @@ class Dialect(Struct, frozen=True):
     routes: tuple[Route, ...]
     envelope: Envelope
     credentials: tuple[CredentialForm, ...]
+    places: Mapping[str, str] = {}
     media_types: tuple[str, ...] = ("application/json",)
     max_body: int = limits.MAX_BODY
     strict: bool = False

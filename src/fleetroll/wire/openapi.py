@@ -1,5 +1,6 @@
 """The description of every HTTP dialect, made from the route tables, so that it cannot say anything else."""
 
+import inspect
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -7,16 +8,19 @@ from typing import Any
 import msgspec
 
 from fleetroll import __version__
-from fleetroll.core import limits, patch
+from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.guards import TAGS
 from fleetroll.wire.bodies import FORM
 from fleetroll.wire.dialect import (
     JSON_PATCH,
     MERGE_PATCH,
+    OPERATIONS,
+    WIRE_STATUSES,
     CredentialForm,
     CredentialLocation,
     Dialect,
+    Envelope,
     Parameter,
     Route,
     Stream,
@@ -24,24 +28,18 @@ from fleetroll.wire.dialect import (
 
 _REQUEST_ID = "0" * 32
 _CSV = "text/csv"
-_OPERATIONS: dict[str, Any] = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "required": ["op", "path"],
-        "properties": {
-            "op": {"enum": list(patch.OPERATIONS)},
-            "path": {"type": "string"},
-            "from": {"type": "string"},
-            "value": {},
-        },
-    },
-}
 _PRECONDITIONS = ("If-Match", "If-None-Match")
 _HEADER_BOUNDS: dict[str, dict[str, Any]] = {
     "Idempotency-Key": {"minLength": 1, "maxLength": limits.MAX_IDEMPOTENCY_KEY, "pattern": "^[ -~]*$"},
     **{name: {"pattern": f"^{TAGS.pattern}$"} for name in _PRECONDITIONS},
 }
+_HEADER_FIELDS = {
+    "If-Match": "Answer only if the record has one of these entity tags; `*` is any.",
+    "If-None-Match": "Answer only if the record has none of these entity tags; `*` is any.",
+    "Idempotency-Key": "A name for this request, which is answered only once: sent again, it gets the first reply.",
+    "Last-Event-ID": "The number of the last event seen, after which the stream continues.",
+}
+_ACTS_IN = "The organization to act in, below the caller's own: its slugs, joined by dots."
 _TEXT = {"type": "string"}
 _OBJECT: dict[str, Any] = {"type": "object"}
 _HEADERS = {
@@ -116,8 +114,14 @@ def _schemas(dialect: Dialect, components: dict[str, Any]) -> dict[int, Any]:
         shapes[id(type(failure))] = type(failure)
     template = _ref("schemas", f"{dialect.name}.{{name}}")
     found, named = msgspec.json.schema_components(shapes.values(), ref_template=template)
-    components.update({f"{dialect.name}.{name}": schema for name, schema in named.items()})
+    components.update({f"{dialect.name}.{name}": _cleaned(schema) for name, schema in named.items()})
     return dict(zip(shapes, found, strict=True))
+
+
+def _cleaned(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a shape, without the indentation of its docstring, which some versions of Python leave there."""
+    about = schema.get("description")
+    return schema if about is None else schema | {"description": inspect.cleandoc(about)}
 
 
 def _shapes(route: Route) -> list[Any]:
@@ -132,7 +136,7 @@ def _operation(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[
         "summary": route.about,
         "tags": [dialect.name],
         "parameters": [
-            *_path_parameters(route),
+            *_path_parameters(dialect, route),
             *map(_query_parameter, route.query),
             *_header_parameters(dialect, route),
         ],
@@ -150,9 +154,11 @@ def _operation_id(dialect: Dialect, route: Route) -> str:
     return f"{dialect.name}.{route.method.lower()}{re.sub(r'[^A-Za-z0-9]+', '_', route.path).rstrip('_')}"
 
 
-def _path_parameters(route: Route) -> list[dict[str, Any]]:
-    names = re.findall(r"{(\w+)}", route.path)
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+def _path_parameters(dialect: Dialect, route: Route) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "description": dialect.places[name], "schema": _TEXT}
+        for name in re.findall(r"{(\w+)}", route.path)
+    ]
 
 
 def _query_parameter(parameter: Parameter) -> dict[str, Any]:
@@ -185,12 +191,16 @@ def _header_parameters(dialect: Dialect, route: Route) -> list[dict[str, Any]]:
         *(_PRECONDITIONS if route.guarded else ()),
         *(["Idempotency-Key"] if route.idempotent else ()),
         *(["Last-Event-ID"] if route.stream is Stream.EVENTS else ()),
-        *([dialect.acts_in_header.title()] if dialect.acts_in_header and route.organization is None else ()),
     ]
-    return [
-        {"name": name, "in": "header", "required": False, "schema": {"type": "string", **_HEADER_BOUNDS.get(name, {})}}
-        for name in names
-    ]
+    found = [_header_parameter(name, _HEADER_FIELDS[name]) for name in names]
+    if dialect.acts_in_header and route.organization is None:
+        found.append(_header_parameter(dialect.acts_in_header.title(), _ACTS_IN))
+    return found
+
+
+def _header_parameter(name: str, about: str) -> dict[str, Any]:
+    schema = {**_TEXT, **_HEADER_BOUNDS.get(name, {})}
+    return {"name": name, "in": "header", "required": False, "description": about, "schema": schema}
 
 
 def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
@@ -210,8 +220,8 @@ def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) ->
 
 def _patch(media_type: str) -> dict[str, Any]:
     """What a patch of this type looks like; of a type that names no kind, it may be of either."""
-    kinds = {JSON_PATCH: _OPERATIONS, MERGE_PATCH: _OBJECT}
-    return kinds.get(media_type) or {"anyOf": [_OBJECT, _OPERATIONS]}
+    kinds = {JSON_PATCH: OPERATIONS, MERGE_PATCH: _OBJECT}
+    return kinds.get(media_type) or {"anyOf": [_OBJECT, OPERATIONS]}
 
 
 def _required_members(route: Route) -> dict[str, Any]:
@@ -233,10 +243,19 @@ def _refusal(dialect: Dialect, schemas: dict[int, Any]) -> dict[str, Any]:
     content = {"example": example} if schema is None else {"schema": schema, "example": example}
     challenge = ["WWW-Authenticate"] if dialect.envelope.challenge else []
     return {
-        "description": "Refused; nothing has changed.",
+        "description": f"Refused; nothing has changed. The status says why: {_reasons(dialect.envelope)}.",
         "headers": _headers("Retry-After", "Allow", *challenge),
         "content": {dialect.envelope.media_type: content},
     }
+
+
+def _reasons(envelope: Envelope) -> str:
+    """What each status of a refusal stands for. A route may have another status for some of them."""
+    kinds = {kind.value: status for kind, status in envelope.statuses.items()}
+    reasons: dict[int, list[str]] = {}
+    for reason, status in (kinds | dict(WIRE_STATUSES) | dict(envelope.codes)).items():
+        reasons.setdefault(status, []).append(reason)
+    return "; ".join(f"{status} {', '.join(reasons[status])}" for status in sorted(reasons))
 
 
 def _example_failure(dialect: Dialect) -> Any:

@@ -193,6 +193,7 @@ DIALECT = Dialect(
     routes=_ROUTES,
     envelope=ENVELOPE,
     credentials=(CredentialForm(CredentialLocation.QUERY, "token", Issuer.DEVICE),),
+    places={"name": "the name of the file, from the link"},
     max_body=limits.MAX_BATCH_BODY,
     allowances=(Allowance(50, 1),),
     part_of="blynk",

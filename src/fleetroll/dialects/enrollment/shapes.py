@@ -3,13 +3,13 @@
 Settings that mean something here have a type; those that do not, such as webhooks, are kept as they were sent.
 """
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from fleetroll.wire.dialect import Object
-from fleetroll.wire.texts import Line
+from fleetroll.core.identity import Occasion
+from fleetroll.wire.dialect import OPERATIONS, Object
+from fleetroll.wire.texts import Line, Time
 
 
 class Failure(Struct):
@@ -90,7 +90,10 @@ class Settings(Struct):
 
 
 class DmsInput(Struct):
-    """A DMS as it is written; `settings` are a `Settings` and whatever else was sent with them."""
+    """A DMS as it is written. Its `id`, which is also its name unless it has another, cannot be changed later.
+
+    `settings` are kept with whatever else was sent with them.
+    """
 
     id: str = ""
     name: Line = ""
@@ -102,7 +105,7 @@ class Dms(Struct):
     id: str
     name: str
     metadata: Object
-    creation_ts: datetime
+    creation_ts: Time
     settings: dict[str, Any]
 
 
@@ -116,13 +119,13 @@ class Total(Struct):
 
 
 class Patches(Struct):
-    patches: list[dict[str, Any]]
+    patches: Annotated[list[dict[str, Any]], Meta(extra_json_schema=OPERATIONS)]
 
 
 class Bind(Struct):
     device_id: str
     certificate_serial_number: str
-    bind_mode: str = ""
+    bind_mode: Annotated[str, Meta(extra_json_schema={"enum": ["", *(occasion.value for occasion in Occasion)]})] = ""
 
 
 class Subject(Struct):
@@ -158,10 +161,10 @@ class Certificate(Struct):
     key_metadata: KeyStrength
     subject: Subject
     issuer: Subject
-    valid_from: datetime
+    valid_from: Time
     issuer_metadata: Issuer
-    valid_to: datetime
-    revocation_timestamp: datetime
+    valid_to: Time
+    revocation_timestamp: Time
     revocation_reason: str
     type: str
     engine_id: str
@@ -175,12 +178,12 @@ class CertificateList(Struct):
 
 class CertificateStatus(Struct):
     status: Annotated[str, Meta(extra_json_schema={"enum": ["REVOKED", "ACTIVE"]})]
-    revocation_reason: str = ""
+    revocation_reason: Annotated[str, Meta(description="One of RFC 5280, such as `KeyCompromise`.")] = ""
 
 
 class TimeValidity(Struct):
     type: str
-    time: datetime
+    time: Time
 
 
 class Authority(Struct):
@@ -189,7 +192,7 @@ class Authority(Struct):
     certificate: Certificate
     metadata: dict[str, Any]
     validity: TimeValidity
-    creation_ts: datetime
+    creation_ts: Time
     level: int
 
 
@@ -226,7 +229,7 @@ class Device(Struct):
     status: str
     icon: str
     icon_color: str
-    creation_timestamp: datetime
+    creation_timestamp: Time
     metadata: Object
     dms_owner: str
     identity: dict[str, Any] | None

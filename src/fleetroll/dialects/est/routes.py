@@ -83,6 +83,7 @@ DIALECT = Dialect(
     routes=(*_LABELLED, *_UNLABELLED),
     envelope=DOCUMENTED,
     credentials=(CredentialForm(CredentialLocation.PATH, _LABEL, Issuer.ENROLLEE),),
+    places={_LABEL: "the name of the DMS"},
     media_types=(),
     max_body=limits.MAX_ENROLLMENT_BODY,
 )

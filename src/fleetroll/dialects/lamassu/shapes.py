@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fleetroll.core import limits
-from fleetroll.wire.dialect import Object
-from fleetroll.wire.texts import Ident, Line, Paragraph
+from fleetroll.wire.dialect import OPERATIONS, Object
+from fleetroll.wire.texts import Ident, Line, Paragraph, TagName, Time
 
 _Moment = Annotated[datetime, Meta(tz=True)]
 _SlotType = Annotated[str, Meta(extra_json_schema={"maxLength": limits.MAX_KIND})]
@@ -22,7 +22,7 @@ class NewDevice(Struct):
 
     id: Ident
     alias: Line | None = None
-    tags: list[str] | None = None
+    tags: list[TagName] | None = None
     metadata: dict[str, Any] | None = None
     dms_id: Line | None = None
     icon: Line | None = None
@@ -35,7 +35,10 @@ class Event(Struct):
 
 
 class SlotInput(Struct):
-    """The whole slot. Serial numbers are opaque texts, under versions that are whole numbers."""
+    """The whole slot. Serial numbers are opaque texts, under versions that are whole numbers.
+
+    `status` is ACTIVE, RENEWAL_WINDOW, ABOUT_TO_EXPIRE, EXPIRED or REVOKED.
+    """
 
     status: str
     active_version: int | None = None
@@ -50,7 +53,7 @@ class Slot(Struct, kw_only=True):
     active_version: int
     type: str
     versions: dict[str, str]
-    expiration_date: datetime | UnsetType = UNSET
+    expiration_date: Time | UnsetType = UNSET
     events: dict[datetime, Event]
 
 
@@ -63,7 +66,7 @@ class Device(Struct, kw_only=True):
     status: str
     icon: str
     icon_color: str
-    creation_timestamp: datetime
+    creation_timestamp: Time
     metadata: Object
     dms_owner: str
     identity: Slot | UnsetType = UNSET
@@ -81,18 +84,20 @@ class DeviceList(Struct):
 class Change(Struct):
     """`patches`, a JSON Patch; or, to replace all of it, `metadata`."""
 
-    patches: list[Any] | None = None
+    patches: Annotated[list[Any], Meta(extra_json_schema=OPERATIONS)] | None = None
     metadata: dict[str, Any] | None = None
 
 
 class Criterion(Struct):
+    """A condition: a field and an operand as in filters, and the value."""
+
     field: str
     operand: str
     value: str
 
 
 class GroupInput(Struct):
-    """A group to make, with `id` and `name`; or what to change in one: what is empty stays as it is."""
+    """A group to make, with a UUID as its `id` and a `name`; or what to change in one: what is empty stays as it is."""
 
     id: str | None = None
     name: Line | None = None
@@ -111,8 +116,8 @@ class Group(Struct, kw_only=True):
     filter: str | UnsetType = UNSET
     criteria: list[Criterion]
     inherited_criteria: list[Criterion]
-    created_at: datetime
-    updated_at: datetime
+    created_at: Time
+    updated_at: Time
 
 
 class GroupList(Struct):

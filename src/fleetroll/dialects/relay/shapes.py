@@ -8,11 +8,27 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from fleetroll.core import limits, messages, readings
+
 _Text = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"]})]
 _Texts = Annotated[Any, Meta(extra_json_schema={"type": ["array", "null"], "items": {"type": "string"}})]
 _Flag = Annotated[Any, Meta(extra_json_schema={"type": ["boolean", "null"]})]
-_Limit = Annotated[Any, Meta(extra_json_schema={"type": ["integer", "null"], "minimum": 1})]
-_Offset = Annotated[Any, Meta(extra_json_schema={"type": ["integer", "null"], "minimum": 0})]
+_Limit = Annotated[
+    Any, Meta(extra_json_schema={"type": ["integer", "null"], "minimum": 1, "maximum": limits.MAX_RANGE})
+]
+_Offset = Annotated[Any, Meta(extra_json_schema={"type": ["integer", "null"], "minimum": 0, "maximum": 2**53})]
+_Aggregate = Annotated[Any, Meta(extra_json_schema={"enum": [*readings.AGGREGATES, None]})]
+_Interval = Annotated[
+    Any,
+    Meta(
+        description="A number followed by ms, s, m, h, d or w, such as `15m`.",
+        extra_json_schema={"type": ["string", "null"]},
+    ),
+]
+_Moment = Annotated[Any, Meta(extra_json_schema={"type": "string", "format": "date-time"})]
+_Environment = Annotated[
+    Any, Meta(extra_json_schema={"type": ["string", "null"], "pattern": f"^{messages.ENVIRONMENT.pattern}$"})
+]
 
 
 class Create(Struct):
@@ -58,16 +74,16 @@ class History(Struct):
 
     device_id: _Text = UNSET
     device_ids: _Texts = UNSET
-    env: _Text = UNSET
-    start: _Text = UNSET
-    end: _Text = UNSET
+    env: _Environment = UNSET
+    start: _Moment = UNSET
+    end: _Moment = UNSET
     fields: _Texts = UNSET
     event_names: _Texts = UNSET
     levels: _Texts = UNSET
     command_name: _Text = UNSET
     last_value: _Flag = UNSET
-    interval: _Text = UNSET
-    aggregate_fn: _Text = UNSET
+    interval: _Interval = UNSET
+    aggregate_fn: _Aggregate = UNSET
     limit: _Limit = UNSET
     offset: _Offset = UNSET
 

@@ -146,5 +146,6 @@ DIALECT = Dialect(
     routes=(*_DEVICES, *_ASSIGNMENTS, *_CUSTOMERS),
     envelope=ENVELOPE,
     credentials=(API_KEY_HEADER, BEARER, BASIC),
+    places={"id": "the customer's id, as in `cus_1`"},
     acts_in_header="fleetroll-organization",
 )

@@ -4,26 +4,49 @@ Requests are loosely typed: the vendor answers a wrong type with a sentence of i
 that the vendor does not know are ignored, because clients that sync whole records send them.
 """
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct
 
 from fleetroll.core import limits
+from fleetroll.wire.texts import Time
 
 _Text = Annotated[Any, Meta(extra_json_schema={"type": "string", "minLength": 1})]
 _Ident = Annotated[Any, Meta(extra_json_schema={"type": "string", "minLength": 1, "maxLength": limits.MAX_IDENT})]
 _Id = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"]})]
 _Line = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"], "maxLength": limits.MAX_NAME})]
 _Kind = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"], "maxLength": limits.MAX_KIND})]
-_Flag = Annotated[Any, Meta(extra_json_schema={"type": "boolean"})]
-_Texts = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "string"}, "minItems": 1})]
+_Flag = Annotated[Any, Meta(extra_json_schema={"type": ["boolean", "null"]})]
+_Email = Annotated[Any, Meta(extra_json_schema={"type": "string", "format": "email"})]
+_Emails = Annotated[
+    Any,
+    Meta(
+        description="Addresses; at least one must be valid, and others are left out.",
+        extra_json_schema={"type": "array", "items": {"type": "string"}, "minItems": 1},
+    ),
+]
+_Idents = Annotated[
+    Any,
+    Meta(
+        extra_json_schema={
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "minItems": 1,
+            "maxItems": limits.MAX_BULK_DEVICES,
+        }
+    ),
+]
 _Object = Annotated[Any, Meta(extra_json_schema={"type": "object"})]
 _Objects = Annotated[
     Any,
     Meta(
         description="Metadata by device identifier, 1 to 1000 entries.",
-        extra_json_schema={"type": "object", "additionalProperties": {"type": "object"}, "minProperties": 1},
+        extra_json_schema={
+            "type": "object",
+            "additionalProperties": {"type": "object"},
+            "minProperties": 1,
+            "maxProperties": limits.MAX_BULK_DEVICES,
+        },
     ),
 ]
 
@@ -67,7 +90,7 @@ class AssignDeviceToOwners(Struct, rename="camel"):
     """`deviceType` is required where the device is to be created."""
 
     device_identifier: _Text = UNSET
-    customer_emails: _Texts = UNSET
+    customer_emails: _Emails = UNSET
     auto_create_device: _Flag = UNSET
     device_type: _Kind = UNSET
 
@@ -89,8 +112,8 @@ class AssignedToOwners(Struct, rename="camel"):
 class AssignDevicesToOwner(Struct, rename="camel"):
     """`deviceType` is required where a device is to be created."""
 
-    customer_email: _Text = UNSET
-    device_identifiers: _Texts = UNSET
+    customer_email: _Email = UNSET
+    device_identifiers: _Idents = UNSET
     auto_create_devices: _Flag = UNSET
     device_type: _Kind = UNSET
 
@@ -113,7 +136,7 @@ class AssignedToOwner(Struct, rename="camel"):
 
 class UnassignDeviceFromOwner(Struct, rename="camel"):
     device_identifier: _Text = UNSET
-    customer_email: _Text = UNSET
+    customer_email: _Email = UNSET
 
 
 class UnassignedDevice(Struct, rename="camel"):
@@ -125,8 +148,8 @@ class UnassignedDevice(Struct, rename="camel"):
 
 
 class UnassignDevicesFromOwner(Struct, rename="camel"):
-    customer_email: _Text = UNSET
-    device_identifiers: _Texts = UNSET
+    customer_email: _Email = UNSET
+    device_identifiers: _Idents = UNSET
 
 
 class UnassignedDevices(Struct, rename="camel"):
@@ -141,7 +164,7 @@ class UnassignedDevices(Struct, rename="camel"):
 class PutCustomer(Struct, rename="camel"):
     """`email` is required; with `telemetronCustomerId` that customer is updated."""
 
-    email: _Text = UNSET
+    email: _Email = UNSET
     name: _Line = UNSET
     phone: _Line = UNSET
     address: _Line = UNSET
@@ -155,7 +178,7 @@ class StoredCustomer(Struct, rename="camel"):
 
 
 class QueryCustomer(Struct, rename="camel"):
-    email: _Text = UNSET
+    email: _Email = UNSET
 
 
 class Customer(Struct, rename="camel"):
@@ -170,5 +193,5 @@ class Customer(Struct, rename="camel"):
     devices: list[str]
     metadata: dict[str, Any]
     orders: list[Any]
-    created_at: datetime
-    updated_at: datetime
+    created_at: Time
+    updated_at: Time

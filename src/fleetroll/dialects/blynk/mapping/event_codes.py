@@ -1,12 +1,10 @@
 """The types of events, and one that is logged in the name of a device."""
 
-from fleetroll.core import model, names
+from fleetroll.core import names
 from fleetroll.core.faults import invalid
 from fleetroll.dialects.blynk.shapes.event_codes import LONGEST_EVENT
 from fleetroll.service import event_codes
 from fleetroll.wire.request import Request
-
-EVENTS = {kind.value: kind for kind in model.EventKind}
 
 
 def occurrence(request: Request) -> event_codes.Occurrence:

@@ -12,12 +12,11 @@ from fleetroll.dialects.blynk.mapping.parameters import (
 )
 from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import organizations as shapes
+from fleetroll.dialects.blynk.shapes.words import ORGANIZATIONS, UNIT_SYSTEMS
 from fleetroll.service import organizations
 from fleetroll.wire.request import Request
 
-_TYPES = dict.fromkeys(("ROOT", "BUSINESS", "PERSONAL", "BRANCH", "DISTRIBUTOR", "CONTRACTOR", "INSTALLER", "RESELLER"))
 SORTS = {"Id": "id", "Name": "name"}
-_UNITS = {system.value.upper(): system for system in model.UnitSystem}
 
 
 def organization(record: model.Organization, request: Request) -> shapes.Organization:
@@ -47,7 +46,7 @@ def one_organization(request: Request) -> int:
 def new_organization(request: Request) -> organizations.Below:
     body = request.body
     if body.type is not None:
-        choice(_TYPES, body.type, "type")
+        choice(ORGANIZATIONS, body.type, "type")
     return organizations.Below(names.line(body.name, "name"), body.parent_id, _profile(body))
 
 
@@ -55,7 +54,7 @@ def _profile(body: shapes.NewOrganization) -> model.OrganizationProfile:
     return model.OrganizationProfile(
         description=None if body.description is None else names.paragraph(body.description, "description"),
         time_zone="UTC" if body.tz is None else names.time_zone(body.tz, "tz"),
-        unit_system=choice(_UNITS, body.unit_system or "METRIC", "unitSystem"),
+        unit_system=choice(UNIT_SYSTEMS, body.unit_system or "METRIC", "unitSystem"),
         phone=line(body.phone_number, "phoneNumber"),
         address=None if body.address is None else _located(body.address),
     )

@@ -1,6 +1,7 @@
 """Pins: a letter and a number, which the vendor shows apart."""
 
-PIN_TYPES = {"VIRTUAL": "v", "DIGITAL": "d", "ANALOG": "a"}
+from fleetroll.dialects.blynk.shapes.words import PIN_TYPES
+
 _NAMES = {letter: name for name, letter in PIN_TYPES.items()}
 
 

@@ -2,24 +2,15 @@
 
 from fleetroll.core import ids, model, names
 from fleetroll.core.templates import metric, numbered
-from fleetroll.dialects.blynk.mapping.event_codes import EVENTS
 from fleetroll.dialects.blynk.mapping.parameters import choice, number, offset_page, organization_number
-from fleetroll.dialects.blynk.mapping.pins import PIN_TYPES, split
+from fleetroll.dialects.blynk.mapping.pins import split
 from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import templates as shapes
+from fleetroll.dialects.blynk.shapes.words import DATASTREAMS, EVENTS, METAFIELDS, PIN_TYPES
 from fleetroll.service import templates
 from fleetroll.wire.request import Request
 
-_KINDS = {
-    "INT": model.DatastreamKind.INTEGER,
-    "DOUBLE": model.DatastreamKind.DOUBLE,
-    "STRING": model.DatastreamKind.STRING,
-    "ENUM": model.DatastreamKind.ENUM,
-    "LOCATION": model.DatastreamKind.LOCATION,
-}
-_NAMES = {kind: name for name, kind in _KINDS.items()}
-_METAFIELDS = {kind.value: kind for kind in model.MetafieldKind}
-assert set(_KINDS.values()) == set(model.DatastreamKind)
+_NAMES = {kind: name for name, kind in DATASTREAMS.items()}
 
 
 def list_templates(request: Request) -> templates.Directory:
@@ -116,7 +107,7 @@ def _datastream(shape: shapes.Datastream) -> model.Datastream:
     return model.Datastream(
         id=0,
         pin=f"{choice(PIN_TYPES, shape.pin_type, 'pinType')}{shape.pin}",
-        kind=choice(_KINDS, shape.type, "type"),
+        kind=choice(DATASTREAMS, shape.type, "type"),
         alias=shape.alias,
         label=shape.label,
         unit=shape.units,
@@ -134,7 +125,7 @@ def _metafield(shape: shapes.MetaField) -> model.Metafield:
     return model.Metafield(
         id=0,
         name=shape.name,
-        kind=choice(_METAFIELDS, shape.type, "type"),
+        kind=choice(METAFIELDS, shape.type, "type"),
         description=shape.description,
         hint=shape.hint,
         icon=shape.icon,

@@ -1,11 +1,11 @@
 """What a device logged, and what was done to it."""
 
 from fleetroll.core import documents, model
-from fleetroll.dialects.blynk.mapping.event_codes import EVENTS
 from fleetroll.dialects.blynk.mapping.parameters import choice, device_number, offset_page
 from fleetroll.dialects.blynk.mapping.pins import split
 from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import timeline as shapes
+from fleetroll.dialects.blynk.shapes.words import EVENTS
 from fleetroll.service import datastreams, event_codes
 from fleetroll.service.timeline import Act, Actions
 from fleetroll.wire.request import Request

@@ -1,9 +1,9 @@
 """Rows about what a device logged, and what was done to it."""
 
 from fleetroll.dialects.blynk.mapping import timeline as mapping
-from fleetroll.dialects.blynk.mapping.event_codes import EVENTS
 from fleetroll.dialects.blynk.routes.parameters import DEVICE, PLACE, row
 from fleetroll.dialects.blynk.shapes import timeline as shapes
+from fleetroll.dialects.blynk.shapes.words import EVENTS
 from fleetroll.service import event_codes, timeline
 from fleetroll.wire.dialect import Parameter
 

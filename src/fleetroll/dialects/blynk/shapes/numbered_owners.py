@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from fleetroll.dialects.blynk.shapes.numbers import Id, RoleId
 from fleetroll.dialects.blynk.shapes.organizations import Address
-from fleetroll.wire.texts import Line, Name
+from fleetroll.wire.texts import Email, Line, Name, TimeZone
 
 
 class User(Struct, rename="camel"):
@@ -33,7 +33,7 @@ class UserPage(Struct, rename="camel"):
 class NewUser(Struct, rename="camel"):
     """Users do not sign in here, so a password is ignored. `roleId` is 1 (admin), 2 (staff) or 3 (user)."""
 
-    email: str
+    email: Email
     name: Name | None = None
     org_id: Id | None = None
     organization_id: Id | None = None
@@ -41,7 +41,7 @@ class NewUser(Struct, rename="camel"):
     title: Name | None = None
     nick_name: Name | None = None
     phone_number: Name | None = None
-    tz: str | None = None
+    tz: TimeZone | None = None
     locale: Name | None = None
     address: Address | str | None = None
 
@@ -49,14 +49,14 @@ class NewUser(Struct, rename="camel"):
 class Founder(Struct, rename="camel"):
     """A user with an organization of their own, which is named after the user if nothing else is said."""
 
-    email: str
+    email: Email
     name: Name
     organization_name: Line | None = None
-    time_zone: str | None = None
+    time_zone: TimeZone | None = None
 
 
 class Registration(Struct, rename="camel"):
-    email: str
+    email: Email
     locale: Name | None = None
 
 

@@ -5,15 +5,16 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from fleetroll.dialects.blynk.shapes.numbers import Id
-from fleetroll.wire.texts import Name, Paragraph
+from fleetroll.dialects.blynk.shapes.words import OrganizationType, UnitSystem
+from fleetroll.wire.texts import Line, Name, Paragraph, TimeZone
 
 
 class Address(Struct, rename="camel"):
-    full_address: str | None = None
-    country: str | None = None
-    city: str | None = None
-    state: str | None = None
-    zip: str | None = None
+    full_address: Line | None = None
+    country: Line | None = None
+    city: Line | None = None
+    state: Line | None = None
+    zip: Line | None = None
 
 
 class Organization(Struct, rename="camel"):
@@ -30,14 +31,14 @@ class Organization(Struct, rename="camel"):
 
 
 class NewOrganization(Struct, rename="camel"):
-    """`type` must be one of the vendor's; no reply shows it, so it is not kept. `unitSystem` is METRIC or IMPERIAL."""
+    """No reply shows `type`, so it is not kept."""
 
     name: Annotated[str, Meta(min_length=3, max_length=100)]
     parent_id: Id | None = None
-    type: str | None = None
+    type: OrganizationType | None = None
     description: Paragraph | None = None
-    tz: str | None = None
-    unit_system: str | None = None
+    tz: TimeZone | None = None
+    unit_system: UnitSystem | None = None
     phone_number: Name | None = None
     address: Address | None = None
 

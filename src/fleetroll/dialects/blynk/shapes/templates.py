@@ -4,7 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from fleetroll.wire.texts import Name, Paragraph
+from fleetroll.dialects.blynk.shapes.words import DatastreamType, EventType, MetafieldType, PinType
+from fleetroll.wire.texts import Line, Name, Paragraph, Slug
 
 
 class Template(Struct, rename="camel"):
@@ -28,14 +29,14 @@ class TemplatePage(Struct, rename="camel"):
 
 
 class Datastream(Struct, rename="camel"):
-    """`type` is INT, DOUBLE, STRING, ENUM or LOCATION; `pin` is its number, `pinType` VIRTUAL, DIGITAL or ANALOG."""
+    """`pin` is the number of the pin, whose type is `pinType`."""
 
     pin: Annotated[int, Meta(ge=0, le=999)]
-    type: str = "DOUBLE"
-    pin_type: str = "VIRTUAL"
-    label: str | None = None
-    alias: str | None = None
-    units: str | None = None
+    type: DatastreamType = "DOUBLE"
+    pin_type: PinType = "VIRTUAL"
+    label: Line | None = None
+    alias: Slug | None = None
+    units: Line | None = None
     min: float | None = None
     max: float | None = None
     default_value: str | float | None = None
@@ -51,22 +52,22 @@ class Datastream(Struct, rename="camel"):
 
 
 class EventCode(Struct, rename="camel"):
-    event_code: str
-    name: str
-    type: str = "INFORMATION"
-    description: str | None = None
+    event_code: Slug
+    name: Name
+    type: EventType = "INFORMATION"
+    description: Paragraph | None = None
     id: int = 0
 
 
 class MetaField(Struct, rename="camel"):
-    name: str
-    type: str = "Text"
-    description: str | None = None
-    hint: str | None = None
-    icon: str | None = None
+    name: Name
+    type: MetafieldType = "Text"
+    description: Paragraph | None = None
+    hint: Paragraph | None = None
+    icon: Paragraph | None = None
     is_mandatory: bool = False
     include_in_provision: bool = False
-    options: list[str] = []
+    options: list[Paragraph] = []
     id: int = 0
 
 

@@ -24,6 +24,7 @@ DIALECT = Dialect(
     routes=_routes(DOCUMENTED),
     envelope=ENVELOPE,
     credentials=(BEARER, API_KEY_HEADER, BASIC),
+    places={"id": "the id of the DMS or the CA", "sn": "the certificate's serial number, in hexadecimal"},
     media_types=(),
     acts_in_header="fleetroll-organization",
     loose_names=True,

@@ -38,6 +38,15 @@ DIALECT = Dialect(
     routes=tuple(route for noun in _NOUNS for route in noun.ROUTES),
     envelope=ENVELOPE,
     credentials=(BEARER, BASIC, API_KEY_HEADER),
+    places={
+        "organization": "the slug of the organization",
+        "project": "the slug of a project, which is an organization below; `default` is the organization itself",
+        "device_serial": "the device's serial",
+        "cohort": "the slug of the cohort",
+        "name": "the name of the hardware version",
+        "type": "the type of software",
+        "version": "the version of that type",
+    },
 )
 
 _NEWER = {shown: newer_shown, page: newer_page}
@@ -56,5 +65,6 @@ DEVICE = Dialect(
     routes=(*attributes.REPORTS, *checkin.REPORTS),
     envelope=DEVICE_ENVELOPE,
     credentials=(CredentialForm(CredentialLocation.HEADER, "memfault-project-key", Issuer.PROJECT),),
+    places={"device_serial": "the device's serial", "task": "what is at the end of the `queue_url` of a reply"},
     part_of="memfault",
 )

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from fleetroll.dialects.memfault.shapes.metadata_fields import CustomMetric
+from fleetroll.wire.texts import Name
 
 Scalar = str | int | float | bool | None
 
@@ -10,7 +11,7 @@ Scalar = str | int | float | bool | None
 class Attribute(Struct):
     """One attribute to set; null removes it."""
 
-    string_key: str
+    string_key: Name
     value: Scalar
 
 

@@ -5,12 +5,13 @@ from typing import Any
 from msgspec import Struct
 
 from fleetroll.dialects.memfault.shapes.software_versions import Software
+from fleetroll.wire.texts import Slug
 
 
 class Event(Struct):
     """What a device reports as JSON. Older firmware gives its version by one of the other names."""
 
-    device_serial: str
+    device_serial: Slug
     type: str = ""
     hardware_version: str | None = None
     software_type: str | None = None

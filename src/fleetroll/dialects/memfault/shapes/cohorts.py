@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
-from fleetroll.wire.texts import Name
+from fleetroll.wire.texts import Name, SlugIfAny
 
 
 class Cohort(Struct):
@@ -17,7 +17,7 @@ class Cohort(Struct):
 
 class NewCohort(Struct):
     name: Name
-    slug: str | None = None
+    slug: SlugIfAny | None = None
 
 
 class CohortChange(Struct):
@@ -26,7 +26,7 @@ class CohortChange(Struct):
 
 
 class Placing(Struct):
-    """The devices to move; either name is taken."""
+    """The serials of 1 to 1000 devices to move, under either name."""
 
     devices: list[str] = []
     device_serials: list[str] = []

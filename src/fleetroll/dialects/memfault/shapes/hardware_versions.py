@@ -16,7 +16,7 @@ Version = Annotated[str, Meta(extra_json_schema={"pattern": VERSION})]
 class HardwareName(Struct):
     """A hardware version as newer clients write it."""
 
-    name: str
+    name: Version
 
 
 class NewHardwareVersion(Struct):

@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
-from fleetroll.wire.texts import Line, Name
+from fleetroll.wire.texts import Line, Name, SlugIfAny
 
 
 class Project(Struct):
@@ -19,7 +19,7 @@ class Project(Struct):
 
 class NewProject(Struct):
     name: Name
-    slug: str | None = None
+    slug: SlugIfAny | None = None
     platform: Line | None = None
     os: Line | None = None
 

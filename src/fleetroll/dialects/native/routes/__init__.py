@@ -62,6 +62,15 @@ DIALECT = Dialect(
     routes=tuple(route for noun in _NOUNS for route in noun.ROUTES),
     envelope=ENVELOPE,
     credentials=(BEARER, API_KEY_HEADER, BASIC),
+    places={
+        "ident": "the device's identifier",
+        "slug": "`self`, or the slugs that lead to the organization, joined by dots",
+        "name": "the record's name; that of an owner is its `ref`, that of a cohort its `slug`",
+        "id": "the number of the key or the credential",
+        "serial": "the certificate's serial number, in hexadecimal",
+        "type": "the type of software",
+        "version": "the version of that type",
+    },
     strict=True,
     acts_in_header="fleetroll-organization",
 )

@@ -1,15 +1,15 @@
 """Certificate authorities, and the keys of certificates."""
 
-from datetime import datetime
-
 from msgspec import Struct
 
 from fleetroll.core.certificates import KeyType
 from fleetroll.dialects.native.shapes.numbers import Seconds
-from fleetroll.wire.texts import Label
+from fleetroll.wire.texts import Label, Time
 
 
 class PublicKey(Struct, forbid_unknown_fields=True, frozen=True):
+    """One to be generated is EC of 256, 384 or 521 bits, RSA of 2048, 3072 or 4096, or Ed25519 of 256."""
+
     type: KeyType = KeyType.EC
     bits: int = 256
 
@@ -23,9 +23,9 @@ class Authority(Struct):
     common_name: str
     key: PublicKey
     issues: bool
-    not_before: datetime
-    not_after: datetime
-    created_at: datetime
+    not_before: Time
+    not_after: Time
+    created_at: Time
     revision: int
     certificate: str
 

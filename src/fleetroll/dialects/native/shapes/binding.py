@@ -1,15 +1,14 @@
 """The identity of a device: its slot, and the certificate in it."""
 
-from datetime import datetime
-
 from msgspec import Struct
 
 from fleetroll.core.lifecycle import Status
 from fleetroll.dialects.native.shapes.certificates import Certificate
+from fleetroll.wire.texts import Time
 
 
 class IdentityEvent(Struct):
-    at: datetime
+    at: Time
     type: str
     description: str
 
@@ -21,7 +20,7 @@ class Identity(Struct):
     type: str
     active_version: int
     versions: dict[str, str]
-    expires_at: datetime | None
+    expires_at: Time | None
     events: list[IdentityEvent]
     certificate: Certificate | None
 

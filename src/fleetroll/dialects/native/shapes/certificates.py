@@ -1,12 +1,11 @@
 """Certificates: shown, listed, revoked and restored."""
 
-from datetime import datetime
-
 from msgspec import Struct
 
 from fleetroll.core.certificates import State
 from fleetroll.dialects.native.shapes.authorities import PublicKey
 from fleetroll.dialects.native.shapes.words import RevocationReason
+from fleetroll.wire.texts import Time
 
 
 class Certificate(Struct):
@@ -17,11 +16,11 @@ class Certificate(Struct):
     authority: str
     key: PublicKey
     state: State
-    not_before: datetime
-    not_after: datetime
-    revoked_at: datetime | None
+    not_before: Time
+    not_after: Time
+    revoked_at: Time | None
     reason: str | None
-    created_at: datetime
+    created_at: Time
     certificate: str
 
 

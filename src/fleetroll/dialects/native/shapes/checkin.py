@@ -1,14 +1,14 @@
 """What came from a device in chunks."""
 
-from datetime import datetime
-
 from msgspec import Struct
+
+from fleetroll.wire.texts import Time
 
 
 class Chunk(Struct):
     """A chunk as it came, in base64."""
 
-    at: datetime
+    at: Time
     data: str
 
 

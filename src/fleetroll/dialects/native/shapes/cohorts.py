@@ -1,18 +1,16 @@
 """Cohorts."""
 
-from datetime import datetime
-
 from msgspec import UNSET, Struct, UnsetType
 
-from fleetroll.wire.texts import Line, Name, Slug
+from fleetroll.wire.texts import Line, Name, Slug, Time
 
 
 class Cohort(Struct):
     id: int
     slug: str
     name: str
-    created_at: datetime
-    updated_at: datetime
+    created_at: Time
+    updated_at: Time
     revision: int
 
 

@@ -1,10 +1,9 @@
 """What a device shows to prove who it is: its token, and its credentials for the broker."""
 
-from datetime import datetime
-
 from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.dialects.native.shapes.words import Protocol
+from fleetroll.wire.texts import Time
 
 
 class Credentials(Struct):
@@ -41,6 +40,6 @@ class Credential(Struct):
     id: int
     kind: str
     public_key: str
-    created_at: datetime | None
+    created_at: Time | None
     nats: NatsCredentials | UnsetType = UNSET
     mqtt: MqttCredentials | UnsetType = UNSET

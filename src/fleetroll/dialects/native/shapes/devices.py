@@ -1,22 +1,51 @@
 """A device as it is read and as it may be written. A device as it was read may be sent back."""
 
-from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fleetroll.core.lifecycle import Status
+from fleetroll.core.schema import METRIC_TYPES
 from fleetroll.wire.dialect import Object
-from fleetroll.wire.texts import Ident, Kind, Name, Slug
+from fleetroll.wire.texts import Ident, Kind, Line, Name, Reference, Slug, TagName, Time
 
 
 class Software(Struct, forbid_unknown_fields=True):
     """What a device last reported to run."""
 
-    type: str | None = None
-    version: str | None = None
-    build: str | None = None
+    type: Line | None = None
+    version: Line | None = None
+    build: Line | None = None
+
+
+_METRIC_TYPE = {"enum": list(METRIC_TYPES)}
+Metrics = Annotated[
+    dict[Slug, Any],
+    Meta(
+        description="Metrics by name. A type alone is short for an object with that `type`.",
+        extra_json_schema={
+            "additionalProperties": {
+                "anyOf": [
+                    _METRIC_TYPE,
+                    {
+                        "type": "object",
+                        "required": ["type"],
+                        "properties": {
+                            "type": _METRIC_TYPE,
+                            "unit": {"type": "string"},
+                            "unit_symbol": {"type": "string"},
+                        },
+                        "additionalProperties": False,
+                    },
+                ]
+            }
+        },
+    ),
+]
+
+
+Extras = Annotated[dict[str, Any], Meta(extra_json_schema={"additionalProperties": {"type": "object"}})]
 
 
 class Device(Struct, gc=False):
@@ -34,10 +63,10 @@ class Device(Struct, gc=False):
     template: int | None
     status: Status
     connected: bool
-    last_seen: datetime | None
-    activated_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
+    last_seen: Time | None
+    activated_at: Time | None
+    created_at: Time
+    updated_at: Time
     revision: int
     cohort: str
     dms: str | None
@@ -57,14 +86,14 @@ class DeviceInput(Struct, forbid_unknown_fields=True):
     hardware_version: Kind | UnsetType | None = UNSET
     software: Software | UnsetType | None = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
-    tags: list[str] | UnsetType = UNSET
-    owners: list[str] | UnsetType = UNSET
-    schema: dict[str, Any] | UnsetType = UNSET
+    tags: list[TagName] | UnsetType = UNSET
+    owners: list[Reference] | UnsetType = UNSET
+    schema: Metrics | UnsetType = UNSET
     config: dict[str, Any] | UnsetType = UNSET
     template: int | UnsetType | None = UNSET
     cohort: Slug | UnsetType | None = UNSET
     dms: Name | UnsetType | None = UNSET
-    extras: dict[str, Any] | UnsetType = UNSET
+    extras: Extras | UnsetType = UNSET
     id: Any = UNSET
     status: Any = UNSET
     connected: Any = UNSET
@@ -90,7 +119,7 @@ class DeviceList(Struct):
 class Transfer(Struct, forbid_unknown_fields=True):
     """New owners, a new organization below the caller's own, or both."""
 
-    owners: list[str] | UnsetType = UNSET
+    owners: list[Reference] | UnsetType = UNSET
     organization: str | UnsetType = UNSET
 
 

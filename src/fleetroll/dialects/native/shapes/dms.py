@@ -1,16 +1,18 @@
 """DMS: who may enrol, and what they get."""
 
-from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from fleetroll.core import limits
 from fleetroll.core.certificates import KeyType
 from fleetroll.core.dms import Proof, Registration
 from fleetroll.dialects.native.shapes.authorities import PublicKey
 from fleetroll.dialects.native.shapes.numbers import Seconds
 from fleetroll.wire.dialect import Object
-from fleetroll.wire.texts import Label, Name
+from fleetroll.wire.texts import Label, Name, TagName, Time
+
+_Levels = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": limits.MAX_CHAIN})]
 
 
 class Admission(Struct, forbid_unknown_fields=True, frozen=True):
@@ -22,7 +24,7 @@ class Admission(Struct, forbid_unknown_fields=True, frozen=True):
     proof: Proof = Proof.CERTIFICATE
     authorities: list[str] = []
     allow_expired: bool = False
-    levels: int | None = 1
+    levels: _Levels | None = 1
 
 
 class Renewal(Struct, forbid_unknown_fields=True, frozen=True):
@@ -37,7 +39,7 @@ class Renewal(Struct, forbid_unknown_fields=True, frozen=True):
 class Profile(Struct, forbid_unknown_fields=True, frozen=True):
     """What a device gets that is made when it enrols."""
 
-    tags: list[str] = []
+    tags: list[TagName] = []
     metadata: dict[str, Any] = {}
 
 
@@ -77,8 +79,8 @@ class Dms(Struct):
     title: str
     settings: DmsSettings
     metadata: Object
-    created_at: datetime
-    updated_at: datetime
+    created_at: Time
+    updated_at: Time
     revision: int
 
 
@@ -98,7 +100,7 @@ class AdmissionChange(Struct, forbid_unknown_fields=True):
     proof: Proof | UnsetType = UNSET
     authorities: list[str] | UnsetType = UNSET
     allow_expired: bool | UnsetType = UNSET
-    levels: int | UnsetType | None = UNSET
+    levels: _Levels | UnsetType | None = UNSET
 
 
 class RenewalChange(Struct, forbid_unknown_fields=True):
@@ -109,7 +111,7 @@ class RenewalChange(Struct, forbid_unknown_fields=True):
 
 
 class ProfileChange(Struct, forbid_unknown_fields=True):
-    tags: list[str] | UnsetType = UNSET
+    tags: list[TagName] | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
 
 

@@ -2,11 +2,11 @@
 
 from msgspec import Struct
 
-from fleetroll.wire.texts import Paragraph
+from fleetroll.wire.texts import EventDescription
 
 
 class Occurrence(Struct, forbid_unknown_fields=True):
     """An event to log: a code of the device's template."""
 
     code: str
-    description: Paragraph | None = None
+    description: EventDescription | None = None

@@ -1,11 +1,11 @@
 """Many devices at once: rows of an import, changes by a filter, and what became of each."""
 
-from datetime import datetime
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.dialects.native.shapes.devices import DeviceInput, NewDevice
+from fleetroll.wire.texts import TagName, Time
 
 
 class ImportedDevice(NewDevice, forbid_unknown_fields=True, kw_only=True):
@@ -16,10 +16,10 @@ class ImportedDevice(NewDevice, forbid_unknown_fields=True, kw_only=True):
     from the beginning; any other status says nothing.
     """
 
-    last_seen: datetime | UnsetType | None = UNSET
-    activated_at: datetime | UnsetType | None = UNSET
+    last_seen: Time | UnsetType | None = UNSET
+    activated_at: Time | UnsetType | None = UNSET
     description: str | UnsetType = UNSET
-    seen_at: datetime | UnsetType = UNSET
+    seen_at: Time | UnsetType = UNSET
     metadata_members: dict[str, Any] | UnsetType = UNSET
 
 
@@ -41,7 +41,7 @@ class RowResult(Struct, omit_defaults=True):
 class BulkUpdate(Struct, forbid_unknown_fields=True):
     """`filter` says which devices; an empty one must be meant, so it is refused unless `all` is true.
 
-    `set` replaces each of the members that it has as a whole; a read-only one is rejected here.
+    `set` replaces each of the members that it has as a whole; `ident`, `dms` and read-only ones are rejected here.
     """
 
     set: DeviceInput
@@ -51,8 +51,8 @@ class BulkUpdate(Struct, forbid_unknown_fields=True):
 
 
 class BulkTag(Struct, forbid_unknown_fields=True):
-    add: list[str] = []
-    remove: list[str] = []
+    add: list[TagName] = []
+    remove: list[TagName] = []
     filter: str = ""
     all: bool = False
     dry_run: bool = False

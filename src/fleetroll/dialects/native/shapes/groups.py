@@ -1,16 +1,17 @@
 """Saved groups, and the devices that one finds."""
 
-from datetime import datetime
-
 from msgspec import UNSET, Struct, UnsetType
 
-from fleetroll.wire.texts import Name, Paragraph
+from fleetroll.dialects.native.shapes.words import GroupField
+from fleetroll.wire.texts import Name, Paragraph, Time
 
 
 class Criterion(Struct, forbid_unknown_fields=True):
-    field: str
+    """A condition on one field. Which operators there are, such as `eq` or `contains`, depends on the field."""
+
+    field: GroupField
     operator: str
-    value: str
+    value: Paragraph
 
 
 class Group(Struct):
@@ -20,8 +21,8 @@ class Group(Struct):
     filter: str
     criteria: list[Criterion]
     parent_id: int | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Time
+    updated_at: Time
     revision: int
 
 

@@ -1,18 +1,16 @@
 """Hardware versions."""
 
-from datetime import datetime
-
 from msgspec import UNSET, Struct, UnsetType
 
-from fleetroll.wire.texts import Kind
+from fleetroll.wire.texts import Kind, Time
 
 
 class HardwareVersion(Struct):
     id: int
     name: str
     software_type: str | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Time
+    updated_at: Time
     revision: int
 
 

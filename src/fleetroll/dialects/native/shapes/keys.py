@@ -1,13 +1,11 @@
 """API keys, and who the caller is."""
 
-from datetime import datetime
-
 from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.dialects.native.shapes.credentials import NatsCredentials
 from fleetroll.dialects.native.shapes.organizations import Address
-from fleetroll.dialects.native.shapes.words import KeyKind, KeyRole
-from fleetroll.wire.texts import Name
+from fleetroll.dialects.native.shapes.words import KeyKind, KeyRole, Scope
+from fleetroll.wire.texts import Name, Time
 
 
 class Key(Struct):
@@ -16,10 +14,10 @@ class Key(Struct):
     kind: str
     role: str
     scopes: tuple[str, ...]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
+    created_at: Time
+    expires_at: Time | None
+    revoked_at: Time | None
+    last_used_at: Time | None
     key: str | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
     client_secret: str | UnsetType = UNSET
@@ -35,8 +33,8 @@ class NewKey(Struct, forbid_unknown_fields=True):
     name: Name
     role: KeyRole
     kind: KeyKind = "api"
-    scopes: list[str] = []
-    expires_at: datetime | None = None
+    scopes: list[Scope] = []
+    expires_at: Time | None = None
 
 
 class CallerOrganization(Struct):
@@ -48,8 +46,8 @@ class CallerOrganization(Struct):
     parent_id: int | UnsetType | None = UNSET
     disabled: bool | UnsetType = UNSET
     quotas: dict[str, int] | UnsetType = UNSET
-    created_at: datetime | UnsetType = UNSET
-    updated_at: datetime | UnsetType = UNSET
+    created_at: Time | UnsetType = UNSET
+    updated_at: Time | UnsetType = UNSET
     revision: int | UnsetType = UNSET
     description: str | UnsetType | None = UNSET
     time_zone: str | UnsetType = UNSET

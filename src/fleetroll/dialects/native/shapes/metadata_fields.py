@@ -1,11 +1,9 @@
 """Definitions of the members of metadata."""
 
-from datetime import datetime
-
 from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.dialects.native.shapes.words import FieldKind
-from fleetroll.wire.texts import Name, Paragraph
+from fleetroll.wire.texts import Name, Paragraph, Time
 
 
 class MetadataField(Struct):
@@ -14,8 +12,8 @@ class MetadataField(Struct):
     type: str
     description: str | None
     required: bool
-    created_at: datetime
-    updated_at: datetime
+    created_at: Time
+    updated_at: Time
     revision: int
 
 

@@ -1,20 +1,18 @@
 """Organizations, with their profile and quotas."""
 
-from datetime import datetime
-
 from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.dialects.native.shapes.numbers import Whole
-from fleetroll.dialects.native.shapes.words import UnitSystem
-from fleetroll.wire.texts import Name, Paragraph, Slug
+from fleetroll.dialects.native.shapes.words import Quota, UnitSystem
+from fleetroll.wire.texts import Line, Name, Paragraph, Slug, Time, TimeZone
 
 
 class Address(Struct, forbid_unknown_fields=True):
-    full: str | None = None
-    country: str | None = None
-    city: str | None = None
-    state: str | None = None
-    zip: str | None = None
+    full: Line | None = None
+    country: Line | None = None
+    city: Line | None = None
+    state: Line | None = None
+    zip: Line | None = None
 
 
 class Organization(Struct):
@@ -24,8 +22,8 @@ class Organization(Struct):
     parent_id: int | None
     disabled: bool
     quotas: dict[str, int]
-    created_at: datetime
-    updated_at: datetime
+    created_at: Time
+    updated_at: Time
     revision: int
     description: str | None
     time_zone: str
@@ -45,9 +43,9 @@ class OrganizationList(Struct):
 class NewOrganization(Struct, forbid_unknown_fields=True):
     slug: Slug
     name: Name | None = None
-    quotas: dict[str, Whole] = {}
+    quotas: dict[Quota, Whole] = {}
     description: Paragraph | None = None
-    time_zone: str = "UTC"
+    time_zone: TimeZone = "UTC"
     unit_system: UnitSystem = "metric"
     phone: Paragraph | None = None
     address: Address | None = None
@@ -56,11 +54,11 @@ class NewOrganization(Struct, forbid_unknown_fields=True):
 
 
 class AddressChange(Struct, forbid_unknown_fields=True):
-    full: str | UnsetType | None = UNSET
-    country: str | UnsetType | None = UNSET
-    city: str | UnsetType | None = UNSET
-    state: str | UnsetType | None = UNSET
-    zip: str | UnsetType | None = UNSET
+    full: Line | UnsetType | None = UNSET
+    country: Line | UnsetType | None = UNSET
+    city: Line | UnsetType | None = UNSET
+    state: Line | UnsetType | None = UNSET
+    zip: Line | UnsetType | None = UNSET
 
 
 class OrganizationChange(Struct, forbid_unknown_fields=True):
@@ -68,9 +66,9 @@ class OrganizationChange(Struct, forbid_unknown_fields=True):
 
     name: Name | None = None
     disabled: bool | None = None
-    quotas: dict[str, Whole | None] | None = None
+    quotas: dict[Quota, Whole | None] | None = None
     description: Paragraph | UnsetType | None = UNSET
-    time_zone: str | UnsetType = UNSET
+    time_zone: TimeZone | UnsetType = UNSET
     unit_system: UnitSystem | UnsetType = UNSET
     phone: Paragraph | UnsetType | None = UNSET
     address: AddressChange | UnsetType | None = UNSET

@@ -1,11 +1,9 @@
 """Owners of devices."""
 
-from datetime import datetime
-
 from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.dialects.native.shapes.words import OwnerRole, OwnerStatus
-from fleetroll.wire.texts import Line, Reference
+from fleetroll.wire.texts import Line, Reference, Time, TimeZone
 
 
 class Owner(Struct):
@@ -14,8 +12,8 @@ class Owner(Struct):
     name: str | None
     phone: str | None
     address: str | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Time
+    updated_at: Time
     revision: int
     role: str
     status: str
@@ -39,7 +37,7 @@ class NewOwner(Struct, forbid_unknown_fields=True):
     status: OwnerStatus = "active"
     title: Line | None = None
     nickname: Line | None = None
-    time_zone: str | None = None
+    time_zone: TimeZone | None = None
     locale: Line | None = None
 
 
@@ -51,5 +49,5 @@ class OwnerChange(Struct, forbid_unknown_fields=True):
     status: OwnerStatus | UnsetType = UNSET
     title: Line | UnsetType | None = UNSET
     nickname: Line | UnsetType | None = UNSET
-    time_zone: str | UnsetType | None = UNSET
+    time_zone: TimeZone | UnsetType | None = UNSET
     locale: Line | UnsetType | None = UNSET

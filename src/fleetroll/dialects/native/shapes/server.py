@@ -1,6 +1,8 @@
 """The server itself: its broker."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 
 class BrokerSetup(Struct):
@@ -12,7 +14,7 @@ class BrokerSetup(Struct):
 class BrokerCertificate(Struct, forbid_unknown_fields=True):
     """The host names that clients know the broker by."""
 
-    names: list[str]
+    names: Annotated[list[str], Meta(extra_json_schema={"minItems": 1})]
 
 
 class BrokerAuthority(Struct):

@@ -1,8 +1,8 @@
 """Software versions, which devices report."""
 
-from datetime import datetime
-
 from msgspec import Struct
+
+from fleetroll.wire.texts import Time
 
 
 class SoftwareVersion(Struct):
@@ -11,7 +11,7 @@ class SoftwareVersion(Struct):
     id: int
     type: str
     version: str
-    created_at: datetime
+    created_at: Time
 
 
 class SoftwareVersionList(Struct):

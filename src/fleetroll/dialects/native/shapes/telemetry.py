@@ -1,17 +1,18 @@
 """Readings of a device, one by one and summed up."""
 
-from datetime import datetime
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from fleetroll.wire.texts import Slug, Time
+
 
 class NewReading(Struct, forbid_unknown_fields=True):
-    """One value of one metric; without a time it is of now."""
+    """One value of one metric, which the device's schema must have; without a time it is of now."""
 
-    metric: str
+    metric: Slug
     value: Any
-    at: datetime | None = None
+    at: Time | None = None
 
 
 class NewReadings(Struct, forbid_unknown_fields=True):
@@ -26,7 +27,7 @@ class Written(Struct):
 
 class Reading(Struct, gc=False):
     metric: str
-    at: datetime
+    at: Time
     value: Any
 
 

@@ -1,24 +1,23 @@
 """Templates: the datastreams, event codes and metafields that devices share."""
 
-from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fleetroll.core.model import DatastreamKind, EventKind, MetafieldKind
 from fleetroll.dialects.native.shapes.numbers import Whole
-from fleetroll.wire.texts import Name, Paragraph
+from fleetroll.wire.texts import Line, Name, Paragraph, Slug, Time
 
 
 class Datastream(Struct, forbid_unknown_fields=True):
-    """One stream of readings: its metric has the name of the alias, or of the pin. New ones need no `id`."""
+    """One stream of readings: its metric has the name of the alias, or of the pin. A new one has no `id`, or 0."""
 
-    pin: str
+    pin: Annotated[str, Meta(extra_json_schema={"pattern": "^[vdaVDA](0|[1-9][0-9]{0,2})$"})]
     type: DatastreamKind = DatastreamKind.DOUBLE
-    alias: str | None = None
-    label: str | None = None
-    unit: str | None = None
-    unit_symbol: str | None = None
+    alias: Slug | None = None
+    label: Line | None = None
+    unit: Line | None = None
+    unit_symbol: Line | None = None
     min: float | None = None
     max: float | None = None
     default: str | float | None = None
@@ -28,10 +27,10 @@ class Datastream(Struct, forbid_unknown_fields=True):
 class EventCode(Struct, forbid_unknown_fields=True):
     """An event that devices may log, `daily_limit` times a day at most."""
 
-    code: str
-    name: str
+    code: Slug
+    name: Name
     type: EventKind
-    description: str | None = None
+    description: Paragraph | None = None
     daily_limit: Whole | None = None
     id: Whole = 0
 
@@ -39,14 +38,14 @@ class EventCode(Struct, forbid_unknown_fields=True):
 class Metafield(Struct, forbid_unknown_fields=True):
     """A typed member of the devices' metadata. `options` are the choices of a List or a TemplateId."""
 
-    name: str
+    name: Name
     type: MetafieldKind
-    description: str | None = None
-    hint: str | None = None
-    icon: str | None = None
+    description: Paragraph | None = None
+    hint: Paragraph | None = None
+    icon: Paragraph | None = None
     mandatory: bool = False
     in_provisioning: bool = False
-    options: list[str] = []
+    options: list[Paragraph] = []
     templates: list[Whole] = []
     default: Any = None
     id: Whole = 0
@@ -64,8 +63,8 @@ class Template(Struct):
     datastreams: list[Datastream]
     events: list[EventCode]
     metafields: list[Metafield]
-    created_at: datetime
-    updated_at: datetime
+    created_at: Time
+    updated_at: Time
     revision: int
 
 

@@ -1,15 +1,14 @@
 """Events, and pages of them."""
 
-from datetime import datetime
-
 from msgspec import Struct
 
 from fleetroll.wire.dialect import Object
+from fleetroll.wire.texts import Time
 
 
 class Event(Struct):
     id: int
-    at: datetime
+    at: Time
     type: str
     subject: str
     subject_id: int

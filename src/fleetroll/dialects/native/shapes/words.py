@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from fleetroll.core import model, policy
+from fleetroll.core import groups, limits, model, policy
 from fleetroll.core.certificates import Reason
 
 KeyRole = Annotated[str, Meta(extra_json_schema={"enum": [role.value for role in policy.GRANTABLE]})]
@@ -14,4 +14,7 @@ OwnerStatus = Annotated[str, Meta(extra_json_schema={"enum": [status.value for s
 UnitSystem = Annotated[str, Meta(extra_json_schema={"enum": [system.value for system in model.UnitSystem]})]
 FieldKind = Annotated[str, Meta(extra_json_schema={"enum": [kind.value for kind in model.FieldKind]})]
 Protocol = Annotated[str, Meta(extra_json_schema={"enum": [protocol.value for protocol in model.Protocol]})]
+GroupField = Annotated[str, Meta(extra_json_schema={"enum": list(groups.FIELDS)})]
+Scope = Annotated[str, Meta(extra_json_schema={"enum": sorted(action.value for action in policy.MINIMUM_ROLE)})]
+Quota = Annotated[str, Meta(extra_json_schema={"enum": list(limits.DEFAULT_QUOTAS)})]
 RevocationReason = Annotated[str, Meta(extra_json_schema={"enum": [reason.name.lower() for reason in Reason]})]
