@@ -23,9 +23,9 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from fleetroll.bus import links, streams
+from fleetroll.bus import app_streams, links, streams
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.permissions import COMMANDS, Authority, ingest_stream
+from fleetroll.bus.permissions import COMMANDS, Authority, ingest_stream, stream_subjects
 from fleetroll.bus.platform_streams import PlatformStreams
 from fleetroll.bus.port import Account, AppAccount, Batch, Change, DeviceAccount, Message, Minted, Shown
 from fleetroll.bus.process import Process
@@ -461,7 +461,7 @@ def test_who_is_cut_off_does_not_wait_until_the_streams_of_all_others_are_update
 ) -> None:
     """That can take many seconds after the broker was away, and no other process is served before it is settled."""
     updated: list[str] = []
-    made = streams.prepare_applications
+    made = app_streams.make_streams
 
     async def slowly(connected: Client, org: str, replicas: int | None = None) -> None:
         await asyncio.sleep(0.2)
@@ -476,7 +476,7 @@ def test_who_is_cut_off_does_not_wait_until_the_streams_of_all_others_are_update
             for org in orgs:
                 registry.want(served.account_of_apps(org, "operator"), AppAccount(org, "operator", commands=True))
             await settled(served, registry)
-            monkeypatch.setattr(streams, "prepare_applications", slowly)
+            monkeypatch.setattr(app_streams, "make_streams", slowly)
             os.kill(served._process.pid, signal.SIGKILL)  # type: ignore[union-attr, arg-type]
             await until(lambda: len(updated) > 0)
             registry.want(device.account, None)
@@ -846,7 +846,7 @@ def test_an_organization_whose_streams_cannot_be_made_holds_up_nobody_and_gets_t
             pair = Authority(SERVER_KEY).apps(ORG, "operator")
             squatter = await links.connect([address(served)], pair, "squatter")
             await streams.request(squatter, f"STREAM.DELETE.{ORG}_stream", {})
-            taken = {"name": "squatter", "subjects": streams.stream_subjects(ORG)}
+            taken = {"name": "squatter", "subjects": stream_subjects(ORG)}
             await streams.request(squatter, "STREAM.CREATE.squatter", taken)
             await links.close(squatter)
         async with broker(tmp_path / "nats", registry) as served:
