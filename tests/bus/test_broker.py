@@ -456,6 +456,19 @@ def test_other_processes_wait_for_accounts_together_and_not_one_after_the_other(
     run(story())
 
 
+def test_a_process_reaches_the_broker_though_it_takes_long_to_publish_accounts(tmp_path: Path) -> None:
+    class Busy(Registry):
+        async def changes(self) -> list[Change]:
+            await asyncio.sleep(limits.BUS_SETTLE)
+            return await super().changes()
+
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Busy()) as served:
+            assert served.is_up
+
+    run(story())
+
+
 def test_who_is_cut_off_does_not_wait_until_the_streams_of_all_others_are_updated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

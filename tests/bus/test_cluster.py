@@ -21,6 +21,7 @@ from fleetroll.bus.keypairs import Pair
 from fleetroll.bus.permissions import COMMANDS, Authority, ingest_stream
 from fleetroll.bus.port import AppAccount
 from fleetroll.bus.settings import trust
+from fleetroll.core.faults import Fault
 from tests.support.broker import (
     DEVICE,
     ORG,
@@ -35,7 +36,7 @@ from tests.support.broker import (
 )
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, until
 
 pytestmark = LEFT
 
@@ -158,6 +159,26 @@ def test_what_several_servers_keep_outlives_one_of_them(tmp_path: Path) -> None:
 
     with cluster(tmp_path) as servers:
         run(story(servers))
+
+
+@pytest.mark.long
+def test_commands_are_sent_though_the_one_server_that_was_named_is_gone(tmp_path: Path) -> None:
+    async def story(servers: list[tuple[str, "subprocess.Popen[bytes]"]]) -> None:
+        (named, process), *_ = servers
+        registry = Registry()
+        async with serving([named], registry, replicas=SERVERS) as served:
+            process.kill()
+            await until(lambda: not served.is_up)
+            await eventually(lambda: sent(served), Fault)
+            await registry.until(lambda: any(one.body == b"now" for one in registry.messages))
+
+    with cluster(tmp_path) as servers:
+        run(story(servers))
+
+
+async def sent(served: Broker) -> bool:
+    await served.send(ORG, "production", DEVICE, "reboot", b"now")
+    return True
 
 
 @pytest.mark.long

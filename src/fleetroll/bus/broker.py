@@ -159,7 +159,7 @@ class Broker(Mint):
             asyncio.TaskGroup() as group,
         ):
             streams = self._platform_streams(platform)
-            app_streams = AppStreams(self._authority, self._urls, self._replicas)
+            app_streams = AppStreams(self._authority, self._reach.urls, self._replicas)
             account_sync = self._account_sync = self._syncing(system, presence, streams, app_streams, registry)
             # Only now that requests are answered, which is urgent: devices that the broker knows return as soon as it
             # does.
@@ -291,7 +291,7 @@ class Broker(Mint):
     async def _as_system(self, registry: Registry) -> AsyncIterator[tuple[Client, Presence]]:
         """Connected as the account that publishes accounts, and hears who connects."""
         system = self._system = await links.connect(
-            self._urls(),
+            self._reach.urls(),
             self._authority.system,
             "system",
             disconnected=self._system_disconnected,
@@ -331,7 +331,7 @@ class Broker(Mint):
     async def _as_platform(self, registry: Registry) -> AsyncIterator[Client]:
         """Connected as the account that has the streams and is sent the requests, and answering them."""
         platform = self._platform = await links.connect(
-            self._urls(), self._authority.platform, "platform", reconnected=self._platform_reconnected
+            self._reach.urls(), self._authority.platform, "platform", reconnected=self._platform_reconnected
         )
         endpoint = self._endpoint = Endpoint(platform, self._authority, registry)
         try:
