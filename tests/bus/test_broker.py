@@ -23,9 +23,9 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from fleetroll.bus import links, streams
+from fleetroll.bus import app_streams, links, streams
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.permissions import COMMANDS, Authority, ingest_stream
+from fleetroll.bus.permissions import COMMANDS, Authority, ingest_stream, stream_subjects
 from fleetroll.bus.platform_streams import PlatformStreams
 from fleetroll.bus.port import Account, AppAccount, Batch, Change, DeviceAccount, Message, Minted, Shown
 from fleetroll.bus.process import Process
@@ -456,12 +456,25 @@ def test_other_processes_wait_for_accounts_together_and_not_one_after_the_other(
     run(story())
 
 
+def test_a_process_reaches_the_broker_though_it_takes_long_to_publish_accounts(tmp_path: Path) -> None:
+    class Busy(Registry):
+        async def changes(self) -> list[Change]:
+            await asyncio.sleep(limits.BUS_SETTLE)
+            return await super().changes()
+
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Busy()) as served:
+            assert served.is_up
+
+    run(story())
+
+
 def test_who_is_cut_off_does_not_wait_until_the_streams_of_all_others_are_updated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That can take many seconds after the broker was away, and no other process is served before it is settled."""
     updated: list[str] = []
-    made = streams.prepare_applications
+    made = app_streams.make_streams
 
     async def slowly(connected: Client, org: str, replicas: int | None = None) -> None:
         await asyncio.sleep(0.2)
@@ -476,7 +489,7 @@ def test_who_is_cut_off_does_not_wait_until_the_streams_of_all_others_are_update
             for org in orgs:
                 registry.want(served.account_of_apps(org, "operator"), AppAccount(org, "operator", commands=True))
             await settled(served, registry)
-            monkeypatch.setattr(streams, "prepare_applications", slowly)
+            monkeypatch.setattr(app_streams, "make_streams", slowly)
             os.kill(served._process.pid, signal.SIGKILL)  # type: ignore[union-attr, arg-type]
             await until(lambda: len(updated) > 0)
             registry.want(device.account, None)
@@ -802,9 +815,11 @@ def test_large_messages_on_their_way_to_the_store_are_bounded_in_bytes_and_all_a
             count = 2 * most
             for number in range(count):
                 await device.jetstream().publish(SUBJECT, b"%d" % number + LARGE)
+            before, reached = -1, 0
             async with asyncio.timeout(PATIENCE):
-                while (reached := await delivered(served._platform)) <= most // 2:  # noqa: ASYNC110  # nothing tells
-                    await asyncio.sleep(0.05)
+                while reached <= most // 2 or reached != before:  # until no more comes, of which nothing tells
+                    await asyncio.sleep(0.2)
+                    before, reached = reached, await delivered(served._platform)
             assert reached <= most
             registry.released.set()
             await registry.until(lambda: len(registry.messages) >= count)
@@ -844,7 +859,7 @@ def test_an_organization_whose_streams_cannot_be_made_holds_up_nobody_and_gets_t
             pair = Authority(SERVER_KEY).apps(ORG, "operator")
             squatter = await links.connect([address(served)], pair, "squatter")
             await streams.request(squatter, f"STREAM.DELETE.{ORG}_stream", {})
-            taken = {"name": "squatter", "subjects": streams.stream_subjects(ORG)}
+            taken = {"name": "squatter", "subjects": stream_subjects(ORG)}
             await streams.request(squatter, "STREAM.CREATE.squatter", taken)
             await links.close(squatter)
         async with broker(tmp_path / "nats", registry) as served:

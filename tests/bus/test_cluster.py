@@ -17,8 +17,11 @@ from nats.aio.client import Client
 
 from fleetroll.bus import links
 from fleetroll.bus.broker import Broker
+from fleetroll.bus.keypairs import Pair
 from fleetroll.bus.permissions import COMMANDS, Authority, ingest_stream
+from fleetroll.bus.port import AppAccount
 from fleetroll.bus.settings import trust
+from fleetroll.core.faults import Fault
 from tests.support.broker import (
     DEVICE,
     ORG,
@@ -33,7 +36,7 @@ from tests.support.broker import (
 )
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, until
 
 pytestmark = LEFT
 
@@ -76,9 +79,9 @@ def cluster(directory: Path) -> Iterator[list[tuple[str, "subprocess.Popen[bytes
 
 
 @contextlib.asynccontextmanager
-async def serving(url: str, registry: Registry, *, replicas: int = 1) -> AsyncIterator[Broker]:
-    """Our server, over a cluster of which it is told one server."""
-    served = Broker(AUTHORITY, lambda: int(time.time()), lambda: [url], None, replicas=replicas)
+async def serving(urls: list[str], registry: Registry, *, replicas: int = 1) -> AsyncIterator[Broker]:
+    """Our server, over a cluster of which it is told these servers."""
+    served = Broker(AUTHORITY, lambda: int(time.time()), lambda: urls, None, replicas=replicas)
     async with kept(served, registry) as keeping:
         await first(served.up(), keeping)
         yield served
@@ -99,7 +102,7 @@ def test_who_asks_at_another_server_than_ours_is_answered_while_ours_stands_stil
         (ours, stopped), (theirs, _), _ = servers
         registry = Registry()
         try:
-            async with serving(ours, registry) as served:
+            async with serving([ours], registry) as served:
                 device = await client(theirs, await with_device(served, registry))
                 stopped.send_signal(signal.SIGSTOP)
                 assert await answered(device)
@@ -116,11 +119,11 @@ async def agreed(ask: Callable[[], Awaitable[T]]) -> T:
     return await eventually(ask, nats.errors.Error, nats.js.errors.Error)
 
 
-async def leader(url: str, stream: str) -> int:
-    """The number of the server that answers for a stream of the platform."""
-    platform = await links.connect([url], AUTHORITY.platform, "test")
-    found = await agreed(lambda: platform.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=2))
-    await links.close(platform)
+async def leader(url: str, stream: str, account: Pair = AUTHORITY.platform) -> int:
+    """The number of the server that answers for a stream of an account."""
+    connected = await links.connect([url], account, "test")
+    found = await agreed(lambda: connected.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=2))
+    await links.close(connected)
     return int(json.loads(found.data)["cluster"]["leader"].removeprefix("server-"))
 
 
@@ -131,7 +134,7 @@ def test_what_several_servers_keep_outlives_one_of_them(tmp_path: Path) -> None:
     async def story(servers: list[tuple[str, "subprocess.Popen[bytes]"]]) -> None:
         urls = [url for url, _ in servers]
         registry = Registry()
-        async with serving(urls[0], registry, replicas=SERVERS) as served:
+        async with serving(urls[:1], registry, replicas=SERVERS) as served:
             minted, app = await with_device(served, registry), await with_app(served, registry)
             gone = await leader(urls[0], STREAM)
             device = await client(urls[gone - 1], minted)
@@ -153,6 +156,51 @@ def test_what_several_servers_keep_outlives_one_of_them(tmp_path: Path) -> None:
             assert stream.config.num_replicas == SERVERS
             await listening.close()
             await device.close()
+
+    with cluster(tmp_path) as servers:
+        run(story(servers))
+
+
+@pytest.mark.long
+def test_commands_are_sent_though_the_one_server_that_was_named_is_gone(tmp_path: Path) -> None:
+    async def story(servers: list[tuple[str, "subprocess.Popen[bytes]"]]) -> None:
+        (named, process), *_ = servers
+        registry = Registry()
+        async with serving([named], registry, replicas=SERVERS) as served:
+            process.kill()
+            await until(lambda: not served.is_up)
+            await eventually(lambda: sent(served), Fault)
+            await registry.until(lambda: any(one.body == b"now" for one in registry.messages))
+
+    with cluster(tmp_path) as servers:
+        run(story(servers))
+
+
+async def sent(served: Broker) -> bool:
+    await served.send(ORG, "production", DEVICE, "reboot", b"now")
+    return True
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kept", ["applications", "commands"])
+def test_who_is_cut_off_waits_for_no_streams_that_went_with_a_server(tmp_path: Path, kept: str) -> None:
+    async def story(servers: list[tuple[str, "subprocess.Popen[bytes]"]]) -> None:
+        urls = [url for url, _ in servers]
+        registry = Registry()
+        async with serving(urls, registry) as served:
+            app, device = await with_app(served, registry), await with_device(served, registry)
+            if kept == "commands":
+                gone = await leader(urls[0], COMMANDS)
+            else:
+                gone = await leader(urls[0], f"{ORG}_stream", AUTHORITY.apps(ORG, "operator"))
+            servers[gone][1].kill()
+            revoked = frozenset({app.user})
+            registry.want(app.account, AppAccount(ORG, "operator", commands=True, revoked=revoked))
+            registry.want(device.account, None)
+            await registry.until(lambda: not registry.waiting)
+            for ended in (app, device):
+                with pytest.raises(nats.errors.Error):
+                    await client(urls[gone - 1], ended)
 
     with cluster(tmp_path) as servers:
         run(story(servers))

@@ -798,7 +798,7 @@ def test_what_an_earlier_version_has_left_is_read_and_no_device_is_refused_for_l
             await registry.until(lambda: len(bodies(registry, orgs[-1])) == number)
             assert sorted(bodies(registry, orgs[-1]), key=int) == [b"%d" % one for one in range(number)]
             assert bodies(registry, ORG) == [b"old 2", b"old 3", b"old 4"]
-            assert reached not in registry.sequences
+            await registry.until(lambda: reached not in registry.sequences)  # just after the stream is gone
             await device.close()
 
     run(story())

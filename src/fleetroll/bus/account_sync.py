@@ -2,15 +2,14 @@
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
-import nats.errors
 from nats.aio.client import Client
 
-from fleetroll.bus import links, streams
+from fleetroll.bus import links
 from fleetroll.bus.accounts import Accounts
+from fleetroll.bus.app_streams import AppStreams
 from fleetroll.bus.permissions import Authority
 from fleetroll.bus.platform_streams import PlatformStreams
 from fleetroll.bus.port import Account, AppAccount, Change, DeviceAccount, Registry
@@ -18,20 +17,17 @@ from fleetroll.bus.settings import Files
 from fleetroll.bus.trouble import Trouble
 from fleetroll.core import limits
 
-logger = logging.getLogger("fleetroll.broker")
-
 _ROUND_SECONDS = 0.25
 _RETRY_SECONDS = 1.0
-_PREPARED_AT_ONCE = 16
-_SOON, _LATE = 1.0, 300.0  # seconds until refused streams are asked for again: the first pause, and the longest
+_END_SECONDS, _END_PAUSE = 2.0, 10.0  # for which others wait until remains are ended, and until that is tried again
 
 
 class AccountSync:
     """Works over a connection as the system account.
 
     `on_removed` is called after accounts were removed; `end_remains` ends what removed accounts have left in others.
-    `platform` makes the streams that devices publish to, before these are let in. `files` are those of a broker that
-    we run, else None; `replicas` says how many servers of a cluster keep each stream, None without a cluster.
+    `platform` makes the streams that devices publish to, before these are let in; `app_streams` those of applications.
+    `files` are those of a broker that we run, else None.
     """
 
     def __init__(
@@ -39,30 +35,27 @@ class AccountSync:
         system: Client,
         authority: Authority,
         seconds: Callable[[], int],
-        urls: Callable[[], list[str]],
         registry: Registry,
         on_removed: Callable[[], None],
         end_remains: Callable[[Collection[str]], Awaitable[None]],
         platform: PlatformStreams,
+        app_streams: AppStreams,
         files: Files | None,
-        replicas: int | None,
     ) -> None:
         self._system = system
         self._authority = authority
-        self._urls = urls
         self._registry = registry
         self._on_removed = on_removed
         self._end_remains = end_remains
         self._platform = platform
+        self._app_streams = app_streams
         self._files = files
-        self._replicas = replicas
         self._accounts = Accounts(system, authority, seconds)
-        self._to_update: list[AppAccount] = []  # those that the broker knew when it was met
-        self._refused: dict[str, AppAccount] = {}
-        self._retry_after = _SOON
-        self._retry_at = 0.0
+        self._removed: set[str] = set()  # accounts that may have left something
+        self._end_at = 0.0
         self._reconciled_at = 0  # how often the connection had been lost by then
         self._trouble = Trouble("accounts are waiting")
+        self._remains_trouble = Trouble("listeners for commands outlive their credentials until a retry succeeds")
         self._publishing = asyncio.Lock()
         self._asked: list[asyncio.Future[None]] = []  # who waits until what has changed by now is published
         self._served: list[asyncio.Future[None]] = []  # those for whom it is being published
@@ -75,17 +68,16 @@ class AccountSync:
             wanted = {self._authority.public(account): account for account in await self._registry.accounts()}
             known = await self._accounts.names()
             apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
-            self._refused.clear()
             missing = [account for name, account in wanted.items() if name not in known]
             # Whoever has lost access goes first: streams that cannot be made must not delay that.
             too_large = await self._accounts.publish(apps)
             await self._remove(known - wanted.keys())
             await self._platform.meet(_orgs_of_devices(wanted.values()))
             await self._accounts.publish([account for account in missing if not isinstance(account, AppAccount)])
-            await self._prepare([account for account in missing if account not in too_large])
-            self._to_update = [
-                account for name, account in wanted.items() if name in known and isinstance(account, AppAccount)
-            ]
+            self._app_streams.meet(
+                account for name, account in wanted.items() if name in known and account not in too_large
+            )
+            await self._app_streams.make(account for account in missing if account not in too_large)
             self._reconciled_at = reconnects
 
     async def run(self) -> None:
@@ -130,10 +122,9 @@ class AccountSync:
         """Publish what has changed; first compare all accounts if the broker was away, as it may have lost some."""
         if self._reconciled_at != self._system.stats["reconnects"]:
             await self.reconcile()
-        await self._update_some_streams()
         await self._publish_changes()
-        if self._refused and time.monotonic() >= self._retry_at:
-            await self._retry()
+        if self._removed and time.monotonic() >= self._end_at:
+            await self._try_to_end_remains()
 
     async def _publish_changes(self) -> None:
         async with self._publishing:
@@ -157,8 +148,7 @@ class AccountSync:
     async def _publish(self, changes: Sequence[Change]) -> None:
         # Each account once: the broker fails if it is asked to make the same streams twice at the same time.
         latest = {change.public: change.account for change in changes}
-        for public in latest:
-            self._refused.pop(public, None)
+        self._app_streams.forget(latest)
         # Whoever has lost access goes first: lack of room for others must not delay that.
         ended = [public for public, account in latest.items() if account is None]
         await self._remove(ended)
@@ -169,7 +159,7 @@ class AccountSync:
         accounts = [account for account in latest.values() if account is not None]
         await self._platform.require(_orgs_of_devices(accounts))
         too_large = await self._accounts.publish(accounts)
-        await self._prepare([account for account in accounts if account not in too_large])
+        await self._app_streams.make(account for account in accounts if account not in too_large)
         await self._registry.settled([change.number for change in changes])
 
     async def _release(self, ended: Sequence[Change]) -> None:
@@ -184,55 +174,25 @@ class AccountSync:
         would spend two seconds looking for an account that it no longer knows, and do nothing else meanwhile.
         """
         await self._accounts.remove(names)
+        self._removed.update(names)
         if names:
-            await self._end_remains(names)
+            await self._try_to_end_remains()
         if self._files is not None:
             await asyncio.to_thread(self._files.forget_streams, names)
 
-    async def _update_some_streams(self) -> None:
-        """Update the streams of some accounts that the broker knew before: an older release may have made them.
+    async def _try_to_end_remains(self) -> None:
+        """End what removed accounts have left.
 
-        All of them may take long. What has changed meanwhile is published before the next ones.
+        A cluster does not answer while the server is gone that keeps it; nobody else waits for that.
         """
-        some, self._to_update = self._to_update[:_PREPARED_AT_ONCE], self._to_update[_PREPARED_AT_ONCE:]
-        if self._to_update:
-            self._soon.set()
         try:
-            await self._prepare(some)
-        except links.FAILURE:
-            self._to_update.clear()  # tried again after the next reconnection
-
-    async def _prepare(self, accounts: Sequence[Account]) -> None:
-        """Make the streams of those accounts that are of applications, a few at a time."""
-        apps = [account for account in accounts if isinstance(account, AppAccount) and not account.disabled]
-        for first in range(0, len(apps), _PREPARED_AT_ONCE):
-            await asyncio.gather(*map(self._prepare_streams, apps[first : first + _PREPARED_AT_ONCE]))
-
-    async def _prepare_streams(self, account: AppAccount) -> None:
-        """Make an account's streams, as a client of it.
-
-        A refusal does not hold up other accounts: it is noted, and `_retry` asks again.
-        """
-        pair = self._authority.apps(account.org, account.role, account.scopes)
-        client = await links.connect(self._urls(), pair, "preparation", patience=3)
-        try:
-            await streams.prepare_applications(client, account.org, self._replicas)
-        except (links.Rejected, nats.errors.NoRespondersError) as problem:
-            if pair.public not in self._refused:
-                logger.error("applications of %s have no live data until a retry succeeds: %r", account.org, problem)
-            self._refused[pair.public] = account
+            await asyncio.wait_for(self._end_remains(self._removed), _END_SECONDS)
+        except links.FAILURE as problem:
+            self._remains_trouble.report(problem)
+            self._end_at = time.monotonic() + _END_PAUSE
         else:
-            if self._refused.pop(pair.public, None):
-                logger.info("applications of %s have live data again", account.org)
-        finally:
-            await links.close(client)
-
-    async def _retry(self) -> None:
-        """Ask again for streams that were refused because the broker was full, or did not know the account yet."""
-        self._retry_at = time.monotonic() + self._retry_after
-        async with self._publishing:
-            await self._prepare(list(self._refused.values()))
-        self._retry_after = min(2 * self._retry_after, _LATE) if self._refused else _SOON
+            self._removed.clear()
+            self._remains_trouble.end()
 
 
 def _orgs_of_devices(accounts: Iterable[Account]) -> set[str]:

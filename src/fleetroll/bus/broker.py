@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 
 from fleetroll.bus import commands, links, reach, settings
 from fleetroll.bus.account_sync import AccountSync
+from fleetroll.bus.app_streams import AppStreams
 from fleetroll.bus.commands import device_silent, no_broker, unavailable
 from fleetroll.bus.endpoint import Endpoint
 from fleetroll.bus.ingest import Ingest
@@ -158,7 +159,8 @@ class Broker(Mint):
             asyncio.TaskGroup() as group,
         ):
             streams = self._platform_streams(platform)
-            account_sync = self._account_sync = self._syncing(system, presence, streams, registry)
+            app_streams = AppStreams(self._authority, self._reach.urls, self._replicas)
+            account_sync = self._account_sync = self._syncing(system, presence, streams, app_streams, registry)
             # Only now that requests are answered, which is urgent: devices that the broker knows return as soon as it
             # does.
             await account_sync.reconcile()
@@ -171,6 +173,7 @@ class Broker(Mint):
             group.create_task(self._ingest.run())
             self._serving.set()
             group.create_task(account_sync.run())
+            group.create_task(app_streams.run())
             await self._serve_others()
             self._failing.end()
             logger.info("connected to the broker at %s", ", ".join(self._urls()))
@@ -288,7 +291,7 @@ class Broker(Mint):
     async def _as_system(self, registry: Registry) -> AsyncIterator[tuple[Client, Presence]]:
         """Connected as the account that publishes accounts, and hears who connects."""
         system = self._system = await links.connect(
-            self._urls(),
+            self._reach.urls(),
             self._authority.system,
             "system",
             disconnected=self._system_disconnected,
@@ -304,25 +307,31 @@ class Broker(Mint):
         finally:
             await links.close(system)
 
-    def _syncing(self, system: Client, presence: Presence, streams: PlatformStreams, registry: Registry) -> AccountSync:
+    def _syncing(
+        self,
+        system: Client,
+        presence: Presence,
+        streams: PlatformStreams,
+        app_streams: AppStreams,
+        registry: Registry,
+    ) -> AccountSync:
         return AccountSync(
             system,
             self._authority,
             self._seconds,
-            self._urls,
             registry,
             on_removed=presence.mark_stale,
             end_remains=self._end,
             platform=streams,
+            app_streams=app_streams,
             files=self._process.files if self._process is not None else None,
-            replicas=self._replicas,
         )
 
     @contextlib.asynccontextmanager
     async def _as_platform(self, registry: Registry) -> AsyncIterator[Client]:
         """Connected as the account that has the streams and is sent the requests, and answering them."""
         platform = self._platform = await links.connect(
-            self._urls(), self._authority.platform, "platform", reconnected=self._platform_reconnected
+            self._reach.urls(), self._authority.platform, "platform", reconnected=self._platform_reconnected
         )
         endpoint = self._endpoint = Endpoint(platform, self._authority, registry)
         try:

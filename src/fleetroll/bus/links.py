@@ -158,8 +158,13 @@ async def connect(
     return client
 
 
+def servers(client: Client) -> list[str]:
+    """The servers that a connection knows: those that it was given, and of a cluster those that it was told of."""
+    return [one.geturl() for one in client.servers]
+
+
 def other_servers(client: Client) -> list[str]:
-    """The servers of the cluster, as far as it has told, other than the one that we are connected to."""
+    """As `servers`, other than the one that we are connected to."""
     own = client.connected_url
     return [one.geturl() for one in client.servers if own is not None and one.netloc != own.netloc]
 

@@ -17,7 +17,7 @@ SETTLE, REFRESH = "keeper.settle", "keeper.refresh"
 
 _SHARED = "processes"
 _LOOK_SECONDS = 0.2
-_KEEPER_SECONDS = 2.0
+_KEEPER_SECONDS = limits.BUS_SETTLE + 1.0  # it answers after `BUS_SETTLE` at the latest
 _REFRESH_SECONDS = 10.0
 
 
@@ -27,6 +27,7 @@ class Reach:
     def __init__(self, urls: Callable[[], list[str]], platform: Pair) -> None:
         self._urls = urls
         self._platform = platform
+        self._told: list[str] = []  # servers of a cluster that it has told of
         self._client: Client | None = None
         self.on_shared: Callable[[bytes], None] | None = None
         self.up = asyncio.Event()
@@ -37,6 +38,10 @@ class Reach:
             with contextlib.suppress(*links.TROUBLE):
                 await self._connected()
             await asyncio.sleep(_LOOK_SECONDS)
+
+    def urls(self) -> list[str]:
+        """Where the broker may be: of a cluster, also where nobody has said that it is but the cluster."""
+        return [*self._urls(), *self._told]
 
     @property
     def client(self) -> Client:
@@ -75,8 +80,10 @@ class Reach:
 
     async def _connected(self) -> None:
         """Be connected for as long as the connection lasts."""
-        client = await links.connect(self._urls(), self._platform, "process", patience=None)
+        known = self._urls()
+        client = await links.connect(self.urls(), self._platform, "process", patience=None)
         try:
+            self._told = [url for url in links.servers(client) if url not in known]
             # Without a process that keeps the broker, the connection is of no use; only such a process answers this.
             await client.request(SETTLE, b"", timeout=_KEEPER_SECONDS)
             await client.subscribe(_SHARED, cb=self._receive)

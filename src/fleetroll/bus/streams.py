@@ -1,4 +1,4 @@
-"""Requests to the broker's stream API, and the streams that applications need.
+"""Requests to the broker's stream API.
 
 In a cluster each stream may be kept by several servers, its `replicas`. None stands for a broker of ours: one server.
 """
@@ -11,7 +11,6 @@ import msgspec
 from nats.aio.client import Client
 
 from fleetroll.bus.links import Rejected
-from fleetroll.bus.permissions import stream_subjects
 from fleetroll.core import limits
 from fleetroll.core.model import Instant, StreamPosition
 from fleetroll.core.times import from_datetime, to_datetime
@@ -228,37 +227,3 @@ async def forget_before(client: Client, stream: str, sequence: int) -> None:
     """Remove what the store has by now: all before `sequence`."""
     with contextlib.suppress(Rejected):
         await request(client, f"STREAM.PURGE.{stream}", {"seq": sequence})
-
-
-async def prepare_applications(client: Client, org: str, replicas: int | None = None) -> None:
-    """Make the streams that the vendor's SDK expects in an account of applications.
-
-    They are bounded by numbers of messages: bytes that each is allowed the broker would reserve, used or not, and some
-    hundred organizations would leave no room for anything.
-    """
-    live = configured(
-        f"{org}_stream",
-        replicas,
-        subjects=stream_subjects(org),
-        max_age=limits.BUS_LIVE_AGE * NANO,
-        max_msgs=limits.BUS_LIVE_MESSAGES,
-        discard="old",
-    )
-    if replicas is None:
-        # Live data need not survive a power cut: it is in the registry. A stream with several replicas cannot be
-        # asynchronous, and an asynchronous one can get no replicas.
-        live["persist_mode"] = "async"
-    bucket = configured(
-        f"KV_{org}",
-        replicas,
-        subjects=[f"$KV.{org}.>"],
-        max_msgs_per_subject=1,
-        max_msgs=limits.BUS_BUCKET_KEYS,
-        max_msg_size=limits.BUS_BUCKET_VALUE,
-        discard="new",
-        deny_delete=True,
-        allow_rollup_hdrs=True,
-        allow_direct=True,
-    )
-    await make(client, live)
-    await make(client, bucket)
