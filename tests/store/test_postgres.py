@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import apsw
 import asyncpg
@@ -28,7 +28,7 @@ from fleetroll.store.postgres_syntax import SYNTAX, numbered
 from fleetroll.store.refusals import Refused, Unreachable
 from tests.support import pooler
 from tests.support.postgres import Server, empty_database, held_up, new_database, own_server, server_url
-from tests.support.proxy import wired
+from tests.support.proxy import Wire, wired
 from tests.support.stores import ENGINES, NOW, authority, changed, device, document, event, key, organization, plant
 from tests.support.waiting import PATIENCE
 
@@ -580,6 +580,32 @@ async def test_nobody_waits_for_a_session_for_ever(
     assert await store.read.leases.get("test") is None
 
 
+@pytest.mark.parametrize("means", ["scan", "bulk"])
+async def test_a_list_does_not_wait_for_ever_for_an_answer_that_is_lost(
+    store: Store, means: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a firewall that has forgotten the connection, while others through it are heard."""
+    for name in ("_READ", "_SCAN", "_BULK"):
+        purpose = getattr(postgres, name)
+        monkeypatch.setattr(postgres, name, structs.replace(purpose, seconds=purpose.seconds and purpose.seconds / 20))
+    server = urlsplit((tmp_path / "registry").read_text())
+    async with wired(lambda: server.port or 5432) as wire:
+        opened = await postgres.open_store(behind(wire, server), migrate=False)
+        devices = getattr(opened, means).devices
+        assert await devices.page(1, None, Sort(), Page(1)) == []
+        wire.forget()
+        with pytest.raises(Fault) as refused:
+            async with asyncio.timeout(PATIENCE / 3):
+                await devices.page(1, None, Sort(), Page(1))
+        assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+        await opened.close()
+
+
+def behind(wire: Wire, server: SplitResult) -> str:
+    """The URL of a server's database, for who reaches it by this wire."""
+    return server._replace(netloc=f"{server.username}@127.0.0.1:{wire.port}").geturl()
+
+
 async def test_a_walk_waits_for_its_turn_however_long_that_takes(
     session: asyncpg.Connection, observer: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -775,6 +801,34 @@ async def test_a_migration_that_is_cut_off_says_why(engine: str) -> None:
         with pytest.raises(Unreachable, match="terminating connection due to administrator command"):
             await opening
     await session.close()
+    await observer.close()
+
+
+@pytest.mark.parametrize("is_new_heard", [False, True])
+async def test_a_migration_does_not_wait_for_ever_for_a_server_that_has_gone_silent(
+    engine: str, is_new_heard: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether nobody hears of it, or only those who were connected: the answer of a session that has ended is lost."""
+    monkeypatch.setattr(postgres_connections, "_CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(postgres_schema, "_CHECK_SECONDS", 0.1)
+    url = await empty_database()
+    holder, observer = await asyncpg.connect(url), await asyncpg.connect(url)
+    server = urlsplit(url)
+    async with wired(lambda: server.port or 5432) as wire, holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock($1, 0)", postgres_connections.LOCK_SPACE)
+        opening = asyncio.ensure_future(postgres.open_store(behind(wire, server), migrate=False))
+        await held_up(observer)
+        await asyncio.sleep(1)
+        assert not opening.done()  # it waits as long as it must
+        if is_new_heard:
+            wire.forget()
+            await observer.execute(_END_WAITING)
+        else:
+            wire.hears.clear()
+        with pytest.raises(Unreachable, match=r"does not answer any more; see that it .*, and try again\."):
+            async with asyncio.timeout(PATIENCE):
+                await opening
+    await holder.close()
     await observer.close()
 
 

@@ -28,6 +28,9 @@ SELECT set_config(unnest(CAST(:names AS text[])), unnest(CAST(:settings AS text[
 -- postgres_backend: which of the server's processes answers
 SELECT pg_backend_pid();
 
+-- postgres_process: whether the server has this process for a session
+SELECT pid FROM pg_stat_activity WHERE pid = :process;
+
 -- postgres_sessions: how many sessions of that name this database has
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = :name;
 
