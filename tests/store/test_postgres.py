@@ -18,7 +18,7 @@ from msgspec import structs
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.model import Event, Link, Organization
+from fleetroll.core.model import Credential, Event, Link, Organization
 from fleetroll.core.query import Comparison, Filter, Not, Operator, Page, Search, Sort
 from fleetroll.core.times import SECOND
 from fleetroll.service import leases, presence
@@ -247,6 +247,28 @@ async def test_who_shares_a_transaction_with_one_that_failed_has_its_organizatio
     found = await store.read.devices.get(org, "counter")
     assert found is not None
     assert (found.kind, found.revision) == ("2", 3)
+
+
+async def test_whoever_notes_all_below_an_organization_misses_none_that_is_being_written(
+    store: Store, other: Store, root: Organization
+) -> None:
+    (child,) = await made(store, root, "child")
+    is_written, is_let_go = asyncio.Event(), asyncio.Event()
+
+    async def connect(records: Records) -> None:
+        await records.credentials.insert(Credential(0, child, 1, "A", "U", "0", NOW))
+        is_written.set()
+        await is_let_go.wait()
+
+    connecting = asyncio.ensure_future(other.write(connect))
+    await is_written.wait()
+    noting = asyncio.ensure_future(store.write(lambda records: records.credentials.note_below(root.id)))
+    await asyncio.sleep(0.1)
+    assert not noting.done()
+    is_let_go.set()
+    await asyncio.gather(connecting, noting)
+    noted = await store.read.credentials.changes(0, 10)
+    assert [(change.org, change.account) for change in noted] == [(child, "A")] * 2
 
 
 async def used(store: Store, org: int) -> list[int]:

@@ -4,6 +4,9 @@ SELECT pg_advisory_xact_lock(:space, :lock);
 -- postgres_try_lock: as postgres_lock, without waiting
 SELECT pg_try_advisory_xact_lock(:space, :lock);
 
+-- postgres_busy_locks: as postgres_try_lock, for several; those that somebody else has
+SELECT lock FROM unnest(CAST(:locks AS integer[])) AS lock WHERE NOT pg_try_advisory_xact_lock(:space, lock);
+
 -- postgres_reserve: numbers that a table gives to nobody else
 SELECT nextval(sequence)
 FROM (SELECT pg_get_serial_sequence(:table, :column)::regclass AS sequence OFFSET 0) AS found, generate_series(1, :count);
