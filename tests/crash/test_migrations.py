@@ -367,6 +367,35 @@ def test_an_older_sqlite_schema_becomes_the_newest_and_is_kept_as_it_was(tmp_pat
         assert kept.execute("SELECT name FROM organization").get == "Kept"
 
 
+def test_what_is_kept_of_an_older_schema_is_what_was_there_last(tmp_path: Path) -> None:
+    """Whoever has gone back to the older release, and then upgrades again, keeps what it wrote in between."""
+    file = tmp_path / DATABASE
+    kept = tmp_path / f"{DATABASE}.schema-{NEWEST - 1}"
+    older(file, NEWEST - 1)
+    asyncio.run(reopened(file, create=False))
+    shutil.copy(kept, file)
+    with closing(apsw.Connection(str(file))) as connection:
+        connection.execute("UPDATE organization SET name = 'Later'")
+    asyncio.run(reopened(file, create=False))
+    with closing(apsw.Connection(str(kept))) as connection:
+        assert connection.execute("SELECT name FROM organization").get == "Later"
+
+
+def test_a_copy_that_was_kept_by_an_attempt_that_failed_is_not_made_again(tmp_path: Path) -> None:
+    file = tmp_path / DATABASE
+    kept = tmp_path / f"{DATABASE}.schema-{NEWEST - 1}"
+    older(file, NEWEST - 1)
+    with closing(apsw.Connection(str(file))) as connection:
+        connection.pragma("journal_mode", "WAL")  # as every release has left it
+    before = tmp_path / "before"
+    shutil.copy2(file, before)
+    asyncio.run(reopened(file, create=False))
+    made = kept.stat()
+    shutil.copy2(before, file)
+    asyncio.run(reopened(file, create=False))
+    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (made.st_ino, made.st_mtime_ns)
+
+
 async def reopened(file: Path, *, create: bool) -> None:
     await sqlite.open_store(file, create=create).close()
 
