@@ -826,6 +826,25 @@ async def test_a_migration_that_is_cut_off_says_why(engine: str) -> None:
     await observer.close()
 
 
+async def test_a_migration_takes_what_it_takes_whatever_bound_others_have(engine: str) -> None:
+    url = await empty_database()
+    session, observer = await asyncpg.connect(url), await asyncpg.connect(url)
+    await session.execute(f"ALTER DATABASE {urlsplit(url).path[1:]} SET statement_timeout = '200ms'")
+    async with session.transaction():
+        await session.execute("SELECT pg_advisory_xact_lock($1, 0)", postgres_connections.LOCK_SPACE)
+
+        async def migrate() -> None:
+            async with postgres_schema.administered(url) as administrator:
+                await postgres_schema.migrate(administrator)
+
+        migrating = asyncio.ensure_future(migrate())
+        await held_up(observer)
+        await asyncio.sleep(0.5)
+    await migrating
+    await session.close()
+    await observer.close()
+
+
 @pytest.mark.parametrize("is_new_heard", [False, True])
 async def test_a_migration_does_not_wait_for_ever_for_a_server_that_has_gone_silent(
     engine: str, is_new_heard: bool, monkeypatch: pytest.MonkeyPatch

@@ -29,6 +29,7 @@ logger = logging.getLogger("fleetroll.store")
 
 _SETTINGS = {
     "default_transaction_isolation": "read committed",
+    "statement_timeout": "0",  # an operator's bound is for who serves; a step takes what it takes
     # Whoever is cut off in the middle of a step holds what others wait for.
     "idle_in_transaction_session_timeout": "60s",
 }
