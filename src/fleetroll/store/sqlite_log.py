@@ -37,6 +37,9 @@ class WriteAheadLog:
         self._ended_at = 0  # how long the log was when all of it was in the file
         self._checkpointing: asyncio.Future[int] | None = None
         connection.set_wal_hook(self._note)
+        # Somebody who reads for long makes it grow beyond this. When it begins again, the disk gets the rest back.
+        usual = _OVERRUN_FACTOR * _CHECKPOINT_PAGES * connection.pragma("page_size")
+        connection.pragma("journal_size_limit", usual)
 
     def _note(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._pages = pages
