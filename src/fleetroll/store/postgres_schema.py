@@ -35,7 +35,7 @@ _SETTINGS = {
 }
 _ADMINISTRATION = Purpose("administration", 1, _SETTINGS, None)
 _ANSWER_SECONDS = 3.0  # for what takes a moment
-_CHECK_SECONDS, _MOST_UNANSWERED = 5.0, 4  # a busy server may be late a few times
+_CHECK_SECONDS, _MOST_UNANSWERED = 5.0, 12  # a disk that is busy with a step may keep it from answering
 _OURS = "fleetroll"
 UNFINISHED_COPY = "fleetroll_copy"  # the table of how far a copy is, which goes with its end
 _TABLE = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
