@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +29,7 @@ from fleetroll.store import migrations, postgres, postgres_schema, sqlite
 from fleetroll.store.port import Store
 from fleetroll.store.refusals import Refused, Unreachable
 from tests.fixtures.make import HERE, QUESTIONS
+from tests.support import power
 from tests.support.app import App, about_sqlite, running
 from tests.support.postgres import empty_database, new_database, rows
 from tests.support.process import fleetroll
@@ -312,6 +314,37 @@ def test_a_sqlite_migration_killed_at_any_call_is_begun_again_and_ends_the_same(
         assert content(data / DATABASE) == content(whole / DATABASE)
         kept = data / f"{DATABASE}.schema-1"
         assert content(kept) == content(whole / kept.name)
+
+
+@about_sqlite
+@traced
+def test_after_a_power_cut_what_is_kept_of_an_older_schema_is_whole_and_there_before_the_newer_one(
+    tmp_path: Path,
+) -> None:
+    data, log = sqlite_directory("schema-01", tmp_path / "data"), tmp_path / "steps"
+    was, kept = content(data / DATABASE), f"{DATABASE}.schema-1"
+    before: list[power.Step] = [power.Make(str(data))]
+    for file in data.iterdir():
+        before += [power.Make(str(file)), power.Write(str(file), 0, file.read_bytes())]
+    before += [power.Sync(str(path), len(before)) for path in (*data.iterdir(), data, tmp_path)]
+    command = [sys.executable, "-m", "fleetroll", "migrate", "--data", str(data)]
+    subprocess.run([*power.recording(log), *command], check=True, capture_output=True, timeout=120)
+    chance, found = random.Random(os.environ["FLEETROLL_SEED"]), Counter[str]()
+    disk = power.Disk(data)
+    for number, step in enumerate([*before, *power.steps(log, after=len(before))]):
+        if number >= len(before) and number % 3 == 0:
+            image = tmp_path / str(number)
+            disk.after_cut(chance, image)
+            if (image / kept).exists():
+                found["kept"] += 1
+                assert content(image / kept) == was
+            with closing(apsw.Connection(str(image / DATABASE))) as connection:
+                if connection.pragma("user_version") > 1:
+                    found["newer"] += 1
+                    assert (image / kept).exists()
+            shutil.rmtree(image)
+        disk.take(step)
+    assert found["kept"] > found["newer"] > 0
 
 
 @traced
