@@ -31,6 +31,7 @@ class WriteAheadLog:
         self._thread = ThreadPoolExecutor(1, "fleetroll-checkpoint")
         self._on_failure = on_failure
         self._pages = 0
+        self._is_measured = False
         self._checkpointed = 0
         self._usual_limit = _CHECKPOINT_PAGES
         self._limit = _CHECKPOINT_PAGES
@@ -60,6 +61,8 @@ class WriteAheadLog:
         if self._ended_at and self._pages > self._ended_at:  # it has not begun again, so somebody still reads it
             self._checkpointed, self._limit = self._ended_at, self._ended_at + _READER_PAGES
         self._ended_at = 0
+        if self._pages and not self._is_measured:  # a server that was killed may have left any length
+            self._is_measured, self._limit = True, max(self._limit, self._pages)
         if self._pages < self._limit:
             return False
         if self._pages >= _OVERRUN_FACTOR * self._limit:
