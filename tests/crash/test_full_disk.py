@@ -13,17 +13,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
+import apsw
 import httpx
 import pytest
 
 from fleetroll.application import DIALECTS
 from fleetroll.core.ids import text_number
 from fleetroll.core.policy import Action
+from fleetroll.data_directory import DATABASE
 from tests.support.app import ADMIN_KEY, about_sqlite
 from tests.support.process import Process, serving
 
@@ -103,16 +105,38 @@ def test_a_start_on_a_full_disk_says_so_and_calls_nothing_damaged(tmp_path: Path
     assert "damaged" not in ended.stderr
 
 
+@unshare
+def test_an_upgrade_that_finds_no_room_for_its_copy_leaves_nothing_of_it(tmp_path: Path) -> None:
+    place, source = tmp_path / "disk", tmp_path / "source"
+    place.mkdir()
+    with serving(source, "--nats", "off"):
+        pass
+    with closing(apsw.Connection(str(source / DATABASE))) as connection:
+        connection.execute("CREATE TABLE ballast (content BLOB); INSERT INTO ballast VALUES (zeroblob(8 << 20))")
+        connection.pragma("user_version", connection.pragma("user_version") - 1)
+    bring = copying(source, place / "data")
+    tell = ("sh", "-c", '"$@"; echo $?; ls "$0"', str(place / "data"))
+    ended = on_full_disk(place, bring, 4096, "serve", "--data", str(place / "data"), under=tell)
+    assert "There is no room beside" in ended.stderr
+    code, *left = ended.stdout.split()
+    assert (code, {*left} - {"lock"}) == ("74", {file.name for file in source.iterdir()} - {"lock"})
+
+
 def copying(source: Path, to: Path) -> str:
     return f"cp -r {quote(str(source))} {quote(str(to))}"
 
 
-def on_full_disk(place: Path, bring: str, free: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command where so many KiB are free, after the shell code `bring` has put there what it needs."""
+def on_full_disk(
+    place: Path, bring: str, free: int, *arguments: str, under: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a command where so many KiB are free, after the shell code `bring` has put there what it needs.
+
+    The command line `under` runs the command.
+    """
     disk, filler = quote(str(place)), quote(str(place / "filler"))
     fill = f"{bring}; head -c $((48 * 1024 - $(du -sk {disk} | cut -f1) - {free}))k /dev/zero > {filler}"
     return subprocess.run(
-        (*apart(place), sys.executable, "-m", "fleetroll", *arguments),
+        (*apart(place), *under, sys.executable, "-m", "fleetroll", *arguments),
         env={**os.environ, "FILL": fill},
         capture_output=True,
         text=True,

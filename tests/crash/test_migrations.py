@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +29,7 @@ from fleetroll.store import migrations, postgres, postgres_schema, sqlite
 from fleetroll.store.port import Store
 from fleetroll.store.refusals import Refused, Unreachable
 from tests.fixtures.make import HERE, QUESTIONS
+from tests.support import power
 from tests.support.app import App, about_sqlite, running
 from tests.support.postgres import empty_database, new_database, rows
 from tests.support.process import fleetroll
@@ -314,6 +316,37 @@ def test_a_sqlite_migration_killed_at_any_call_is_begun_again_and_ends_the_same(
         assert content(kept) == content(whole / kept.name)
 
 
+@about_sqlite
+@traced
+def test_after_a_power_cut_what_is_kept_of_an_older_schema_is_whole_and_there_before_the_newer_one(
+    tmp_path: Path,
+) -> None:
+    data, log = sqlite_directory("schema-01", tmp_path / "data"), tmp_path / "steps"
+    was, kept = content(data / DATABASE), f"{DATABASE}.schema-1"
+    before: list[power.Step] = [power.Make(str(data))]
+    for file in data.iterdir():
+        before += [power.Make(str(file)), power.Write(str(file), 0, file.read_bytes())]
+    before += [power.Sync(str(path), len(before)) for path in (*data.iterdir(), data, tmp_path)]
+    command = [sys.executable, "-m", "fleetroll", "migrate", "--data", str(data)]
+    subprocess.run([*power.recording(log), *command], check=True, capture_output=True, timeout=120)
+    chance, found = random.Random(os.environ["FLEETROLL_SEED"]), Counter[str]()
+    disk = power.Disk(data)
+    for number, step in enumerate([*before, *power.steps(log, after=len(before))]):
+        if number >= len(before) and number % 3 == 0:
+            image = tmp_path / str(number)
+            disk.after_cut(chance, image)
+            if (image / kept).exists():
+                found["kept"] += 1
+                assert content(image / kept) == was
+            with closing(apsw.Connection(str(image / DATABASE))) as connection:
+                if connection.pragma("user_version") > 1:
+                    found["newer"] += 1
+                    assert (image / kept).exists()
+            shutil.rmtree(image)
+        disk.take(step)
+    assert found["kept"] > found["newer"] > 0
+
+
 @traced
 def test_a_postgres_migration_killed_at_any_statement_is_begun_again_and_ends_the_same(tmp_path: Path) -> None:
     whole, urls = asyncio.run(postgres_database("schema-08")), []
@@ -365,6 +398,35 @@ def test_an_older_sqlite_schema_becomes_the_newest_and_is_kept_as_it_was(tmp_pat
         assert grown.pragma("user_version") == NEWEST
         assert kept.pragma("user_version") == version
         assert kept.execute("SELECT name FROM organization").get == "Kept"
+
+
+def test_what_is_kept_of_an_older_schema_is_what_was_there_last(tmp_path: Path) -> None:
+    """Whoever has gone back to the older release, and then upgrades again, keeps what it wrote in between."""
+    file = tmp_path / DATABASE
+    kept = tmp_path / f"{DATABASE}.schema-{NEWEST - 1}"
+    older(file, NEWEST - 1)
+    asyncio.run(reopened(file, create=False))
+    shutil.copy(kept, file)
+    with closing(apsw.Connection(str(file))) as connection:
+        connection.execute("UPDATE organization SET name = 'Later'")
+    asyncio.run(reopened(file, create=False))
+    with closing(apsw.Connection(str(kept))) as connection:
+        assert connection.execute("SELECT name FROM organization").get == "Later"
+
+
+def test_a_copy_that_was_kept_by_an_attempt_that_failed_is_not_made_again(tmp_path: Path) -> None:
+    file = tmp_path / DATABASE
+    kept = tmp_path / f"{DATABASE}.schema-{NEWEST - 1}"
+    older(file, NEWEST - 1)
+    with closing(apsw.Connection(str(file))) as connection:
+        connection.pragma("journal_mode", "WAL")  # as every release has left it
+    before = tmp_path / "before"
+    shutil.copy2(file, before)
+    asyncio.run(reopened(file, create=False))
+    made = kept.stat()
+    shutil.copy2(before, file)
+    asyncio.run(reopened(file, create=False))
+    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (made.st_ino, made.st_mtime_ns)
 
 
 async def reopened(file: Path, *, create: bool) -> None:

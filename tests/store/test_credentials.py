@@ -67,8 +67,11 @@ async def test_whatever_changes_is_noted_for_the_broker(store: Store, org: int, 
     assert await store.read.credentials.identify(foreign.user) == foreign
 
 
-async def test_all_of_an_organization_are_noted_at_once(store: Store, org: int, elsewhere: int) -> None:
+async def test_all_of_an_organization_and_below_it_are_noted_at_once(store: Store, org: int, elsewhere: int) -> None:
+    """`elsewhere` is below `org`."""
     made = await make(store, credential(org, 1, "a"), credential(org, 2, "b"), credential(elsewhere, 1, "c"))
+    above = [(org, made[0].account), (org, made[1].account), (org, "admin"), (org, "admin devices:read owners:read")]
+    below = [(elsewhere, made[2].account), (elsewhere, "viewer")]
 
     async def work(records: Records) -> None:
         for place, role, kind, name in (
@@ -80,14 +83,16 @@ async def test_all_of_an_organization_are_noted_at_once(store: Store, org: int, 
             await records.keys.insert(structs.replace(key(place), role=role, kind=kind), name, "")
         narrow = structs.replace(key(org), role=Role.ADMIN, kind=KeyKind.NATS, scopes=("devices:read", "owners:read"))
         await records.keys.insert(narrow, "Ue", "")
-        await records.credentials.settle([change.number for change in await records.credentials.changes(0, 10)])
-        await records.credentials.note_all(org)
+
+    async def noted(there: int) -> list[tuple[int, str]]:
+        known = await store.read.credentials.changes(0, 10)
+        await store.write(lambda records: records.credentials.settle([change.number for change in known]))
+        await store.write(lambda records: records.credentials.note_below(there))
+        return sorted((change.org, change.account) for change in await store.read.credentials.changes(0, 10))
 
     await store.write(work)
-    noted = await store.read.credentials.changes(0, 10)
-    assert sorted((change.org, change.account) for change in noted) == sorted(
-        [(org, made[0].account), (org, made[1].account), (org, "admin"), (org, "admin devices:read owners:read")]
-    )
+    assert await noted(elsewhere) == sorted(below)
+    assert await noted(org) == sorted(above + below)
 
 
 async def test_keys_that_the_broker_knows_are_found_by_role(store: Store, org: int, elsewhere: int) -> None:

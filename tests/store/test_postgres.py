@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import apsw
 import asyncpg
@@ -18,7 +18,7 @@ from msgspec import structs
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.model import Event, Link, Organization
+from fleetroll.core.model import Credential, Event, Link, Organization
 from fleetroll.core.query import Comparison, Filter, Not, Operator, Page, Search, Sort
 from fleetroll.core.times import SECOND
 from fleetroll.service import leases, presence
@@ -28,7 +28,7 @@ from fleetroll.store.postgres_syntax import SYNTAX, numbered
 from fleetroll.store.refusals import Refused, Unreachable
 from tests.support import pooler
 from tests.support.postgres import Server, empty_database, held_up, new_database, own_server, server_url
-from tests.support.proxy import wired
+from tests.support.proxy import Wire, wired
 from tests.support.stores import ENGINES, NOW, authority, changed, device, document, event, key, organization, plant
 from tests.support.waiting import PATIENCE
 
@@ -247,6 +247,28 @@ async def test_who_shares_a_transaction_with_one_that_failed_has_its_organizatio
     found = await store.read.devices.get(org, "counter")
     assert found is not None
     assert (found.kind, found.revision) == ("2", 3)
+
+
+async def test_whoever_notes_all_below_an_organization_misses_none_that_is_being_written(
+    store: Store, other: Store, root: Organization
+) -> None:
+    (child,) = await made(store, root, "child")
+    is_written, is_let_go = asyncio.Event(), asyncio.Event()
+
+    async def connect(records: Records) -> None:
+        await records.credentials.insert(Credential(0, child, 1, "A", "U", "0", NOW))
+        is_written.set()
+        await is_let_go.wait()
+
+    connecting = asyncio.ensure_future(other.write(connect))
+    await is_written.wait()
+    noting = asyncio.ensure_future(store.write(lambda records: records.credentials.note_below(root.id)))
+    await asyncio.sleep(0.1)
+    assert not noting.done()
+    is_let_go.set()
+    await asyncio.gather(connecting, noting)
+    noted = await store.read.credentials.changes(0, 10)
+    assert [(change.org, change.account) for change in noted] == [(child, "A")] * 2
 
 
 async def used(store: Store, org: int) -> list[int]:
@@ -580,6 +602,32 @@ async def test_nobody_waits_for_a_session_for_ever(
     assert await store.read.leases.get("test") is None
 
 
+@pytest.mark.parametrize("means", ["scan", "bulk"])
+async def test_a_list_does_not_wait_for_ever_for_an_answer_that_is_lost(
+    store: Store, means: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a firewall that has forgotten the connection, while others through it are heard."""
+    for name in ("_READ", "_SCAN", "_BULK"):
+        purpose = getattr(postgres, name)
+        monkeypatch.setattr(postgres, name, structs.replace(purpose, seconds=purpose.seconds and purpose.seconds / 20))
+    server = urlsplit((tmp_path / "registry").read_text())
+    async with wired(lambda: server.port or 5432) as wire:
+        opened = await postgres.open_store(behind(wire, server), migrate=False)
+        devices = getattr(opened, means).devices
+        assert await devices.page(1, None, Sort(), Page(1)) == []
+        wire.forget()
+        with pytest.raises(Fault) as refused:
+            async with asyncio.timeout(PATIENCE / 3):
+                await devices.page(1, None, Sort(), Page(1))
+        assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+        await opened.close()
+
+
+def behind(wire: Wire, server: SplitResult) -> str:
+    """The URL of a server's database, for who reaches it by this wire."""
+    return server._replace(netloc=f"{server.username}@127.0.0.1:{wire.port}").geturl()
+
+
 async def test_a_walk_waits_for_its_turn_however_long_that_takes(
     session: asyncpg.Connection, observer: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -775,6 +823,53 @@ async def test_a_migration_that_is_cut_off_says_why(engine: str) -> None:
         with pytest.raises(Unreachable, match="terminating connection due to administrator command"):
             await opening
     await session.close()
+    await observer.close()
+
+
+async def test_a_migration_takes_what_it_takes_whatever_bound_others_have(engine: str) -> None:
+    url = await empty_database()
+    session, observer = await asyncpg.connect(url), await asyncpg.connect(url)
+    await session.execute(f"ALTER DATABASE {urlsplit(url).path[1:]} SET statement_timeout = '200ms'")
+    async with session.transaction():
+        await session.execute("SELECT pg_advisory_xact_lock($1, 0)", postgres_connections.LOCK_SPACE)
+
+        async def migrate() -> None:
+            async with postgres_schema.administered(url) as administrator:
+                await postgres_schema.migrate(administrator)
+
+        migrating = asyncio.ensure_future(migrate())
+        await held_up(observer)
+        await asyncio.sleep(0.5)
+    await migrating
+    await session.close()
+    await observer.close()
+
+
+@pytest.mark.parametrize("is_new_heard", [False, True])
+async def test_a_migration_does_not_wait_for_ever_for_a_server_that_has_gone_silent(
+    engine: str, is_new_heard: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether nobody hears of it, or only those who were connected: the answer of a session that has ended is lost."""
+    monkeypatch.setattr(postgres_connections, "_CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(postgres_schema, "_CHECK_SECONDS", 0.1)
+    url = await empty_database()
+    holder, observer = await asyncpg.connect(url), await asyncpg.connect(url)
+    server = urlsplit(url)
+    async with wired(lambda: server.port or 5432) as wire, holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock($1, 0)", postgres_connections.LOCK_SPACE)
+        opening = asyncio.ensure_future(postgres.open_store(behind(wire, server), migrate=False))
+        await held_up(observer)
+        await asyncio.sleep(1)
+        assert not opening.done()  # it waits as long as it must
+        if is_new_heard:
+            wire.forget()
+            await observer.execute(_END_WAITING)
+        else:
+            wire.hears.clear()
+        with pytest.raises(Unreachable, match=r"does not answer any more; see that it .*, and try again\."):
+            async with asyncio.timeout(PATIENCE):
+                await opening
+    await holder.close()
     await observer.close()
 
 

@@ -292,12 +292,13 @@ class Credentials:
     async def changes(self, after: int, limit: int) -> list[AccountChange]:
         return [one for number, one in sorted(self._tables.account_changes.items()) if number > after][:limit]
 
-    async def note_all(self, org: int) -> None:
-        devices = [one.account for one in await self.all(0, len(self._tables.credentials)) if one.org == org]
-        keys = [one.key for one in self._tables.keys.values() if one.key.org == org and one.key.kind is KeyKind.NATS]
-        roles = {name for key in keys for name in broker_groups(key.role.value, key.scopes)}
-        for account in [*devices, *sorted(roles)]:
-            await self.note(org, account)
+    async def note_below(self, org: int) -> None:
+        below = {one.id for one in self._tables.organizations.values() if org in one.lineage}
+        devices = [one for one in await self.all(0, len(self._tables.credentials)) if one.org in below]
+        keys = [one.key for one in self._tables.keys.values() if one.key.org in below and one.key.kind is KeyKind.NATS]
+        roles = {(key.org, name) for key in keys for name in broker_groups(key.role.value, key.scopes)}
+        for place, account in [*((one.org, one.account) for one in devices), *sorted(roles)]:
+            await self.note(place, account)
 
     async def has_any(self, org: int) -> bool:
         return any(one.org == org for one in self._tables.credentials.values())

@@ -68,8 +68,8 @@ class Told(Struct, frozen=True):
 Step: TypeAlias = Make | Remove | Rename | Write | Truncate | Sync | Told
 
 
-def steps(log: Path) -> list[Step]:
-    """A recording as steps: each where it began, but a sync where it ended."""
+def steps(log: Path, after: int = 0) -> list[Step]:
+    """A recording as steps, of which so many came `after` others: each where it began, but a sync where it ended."""
     found: list[Step] = []
     syncing: dict[str, tuple[str, int]] = {}
     with log.open() as lines:
@@ -78,7 +78,7 @@ def steps(log: Path) -> list[Step]:
                 process, call, kind, rest = match.groups()
                 if call in {"fsync", "fdatasync"}:
                     if kind == "(":
-                        syncing[process] = (_target(rest), len(found))
+                        syncing[process] = (_target(rest), after + len(found))
                     if rest.endswith("= 0"):
                         found.append(Sync(*syncing.pop(process)))
                 elif kind == "(":

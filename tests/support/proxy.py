@@ -123,7 +123,8 @@ class Wire:
 
     def __init__(self, upstream: Callable[[], int]) -> None:
         self.port = 0
-        self.hears = asyncio.Event()  # while it is clear, nothing that the other side says arrives
+        # While it is clear, nothing that the other side says arrives at those who connected when it was this one.
+        self.hears = asyncio.Event()
         self.hears.set()
         self.loses = False
         self.lost = b""  # of what we said
@@ -150,9 +151,16 @@ class Wire:
                 await server.drain()
         server.close()
 
+    def forget(self) -> None:
+        """As a firewall that restarts: who is connected hears nothing any more, who connects from now on does."""
+        self.hears.clear()
+        self.hears = asyncio.Event()
+        self.hears.set()
+
     async def _hear(self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hears = self.hears
         while part := await answers.read(_CHUNK):
-            await self.hears.wait()
+            await hears.wait()
             writer.write(part)
             await writer.drain()
         writer.close()

@@ -172,7 +172,7 @@ async def update(call: Call, wanted: Change) -> Account:
         if not await call.records.organizations.replace(now):
             raise stale()
         if "disabled" in given:
-            await _note_for_broker(call.records, now)
+            await call.records.credentials.note_below(now.id)  # who may connect has changed
         await record(call, "organization.updated", "organization", now.id, now.slug, {"changed": sorted(given)})
         was = now
     return Account(was, await call.records.usage.of(was.id))
@@ -193,7 +193,7 @@ async def _remove(call: Call, found: Organization, along: Collection[str] = ()) 
     used = {noun: count for noun, count in (await call.records.usage.of(found.id)).items() if count}
     if used.keys() - _DELETED_ALONG - {*along}:
         raise conflict("organization_not_empty", "The organization is not empty; delete what it has first.", usage=used)
-    await _note_for_broker(call.records, found)
+    await call.records.credentials.note_below(found.id)
     await call.records.organizations.delete(found.id)
     await call.records.usage.add(found.parent, "organizations", -1, limits.DEFAULT_QUOTAS["organizations"])
     await record(call, "organization.deleted", "organization", found.id, found.slug)
@@ -202,12 +202,6 @@ async def _remove(call: Call, found: Organization, along: Collection[str] = ()) 
 def undeletable() -> Fault:
     """An organization is deleted from above, so nobody can delete their own, or the root."""
     return conflict("own_organization", "An organization cannot delete itself.")
-
-
-async def _note_for_broker(records: Records, org: Organization) -> None:
-    """Note that who may connect may have changed, there and below."""
-    for one, _ in await records.organizations.names_below(org.id):
-        await records.credentials.note_all(one)
 
 
 async def _below(call: Call, path: str, guard: Guard) -> Organization:

@@ -53,6 +53,9 @@ class Connection(Protocol):
         made of the rest of each row.
         """
 
+    async def enter(self, orgs: Iterable[int]) -> None:
+        """Let nobody else write for these organizations until the end: as a statement does that names one of them."""
+
     async def settled(self) -> int:
         """A number of an event up to which no event is still to be committed."""
 
@@ -96,6 +99,9 @@ class ReadsOnly:
         raise AssertionError(_READS_ONLY)
 
     async def load(self, table: str, rows: Iterable[Sequence[Any]], tails: Sequence[Any] = ()) -> None:
+        raise AssertionError(_READS_ONLY)
+
+    async def enter(self, orgs: Iterable[int]) -> None:
         raise AssertionError(_READS_ONLY)
 
     async def index(self, changes: Sequence[Indexed]) -> None:

@@ -62,15 +62,15 @@ class Credentials:
     async def note(self, org: int, account: str) -> None:
         await self._connection.all(SQL["account_change_insert"], {"org": org, "account": account})
 
-    async def note_all(self, org: int) -> None:
+    async def note_below(self, org: int) -> None:
+        below = await self._connection.all(SQL["organization_names_below"], {"org": org})
+        await self._connection.enter([row[0] for row in below])
         await self._connection.all(SQL["account_change_insert_devices"], {"org": org})
         values = {"org": org, "kind": KeyKind.NATS.value}
         groups = await self._connection.all(SQL["account_change_applications"], values)
-        accounts: set[str] = set()
-        for role, scopes in groups:
-            accounts |= broker_groups(role, strings(scopes))
-        for account in sorted(accounts):
-            await self.note(org, account)
+        accounts = {(one, name) for one, role, scopes in groups for name in broker_groups(role, strings(scopes))}
+        noted = [{"org": one, "account": name} for one, name in sorted(accounts)]
+        await self._connection.many(SQL["account_change_insert"], noted)
 
     async def changes(self, after: int, limit: int) -> list[AccountChange]:
         rows = await self._connection.all(SQL["account_changes"], {"after": after, "limit": limit})

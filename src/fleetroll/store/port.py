@@ -173,8 +173,8 @@ class Credentials(Protocol):
     async def note(self, org: int, account: str) -> None:
         """Note that the broker is to be told of an account."""
 
-    async def note_all(self, org: int) -> None:
-        """As `note`, for all accounts of an organization, its devices' and its applications'."""
+    async def note_below(self, org: int) -> None:
+        """As `note`, for all accounts of an organization and of all below it, of devices and of applications."""
 
     async def changes(self, after: int, limit: int) -> list[AccountChange]:
         """What the broker is to be told, oldest first, above number `after`."""

@@ -13,9 +13,8 @@ from typing import TypeVar
 
 from fleetroll.core import limits
 from fleetroll.store import copying, migrations, port, postgres_schema
-from fleetroll.store.postgres_connections import Pool, Purpose, Reading, close, connect, translated
+from fleetroll.store.postgres_connections import Pool, Purpose, Reading, translated
 from fleetroll.store.postgres_news import News
-from fleetroll.store.postgres_schema import ADMINISTRATION
 from fleetroll.store.postgres_syntax import SYNTAX
 from fleetroll.store.postgres_writer import Writer
 from fleetroll.store.records import Records
@@ -34,9 +33,10 @@ _PLANNED = {"plan_cache_mode": "force_custom_plan", "jit": "off"}
 _READ = Purpose("look-ups", 8, {"jit": "off"}, 10.0)
 # A list that waits behind an operator's command is given up before it would be refused as too costly.
 _LISTED = {"statement_timeout": str(int(limits.SCAN_TIME * _MILLISECONDS)), "lock_timeout": "1000"}
-_SCAN = Purpose("pages", 4, {**_PLANNED, **_LISTED}, None, by_turns=True)
-_BULK = Purpose("walks", 3, {**_PLANNED, **_LISTED}, None, by_turns=True)
-_BACKUP = Purpose("backups", 1, _PLANNED, None)
+_LISTED_SECONDS = 2 * limits.SCAN_TIME  # the server ends it sooner, and if that is not heard, nothing is
+_SCAN = Purpose("pages", 4, {**_PLANNED, **_LISTED}, _LISTED_SECONDS, by_turns=True)
+_BULK = Purpose("walks", 3, {**_PLANNED, **_LISTED}, _LISTED_SECONDS, by_turns=True)
+_BACKUP = Purpose("backups", 1, _PLANNED, 300.0)
 _WRITE = Purpose(
     "writer",
     1,
@@ -166,12 +166,9 @@ class PostgresStore:
     async def analyze(self) -> None:
         """The server does so by itself, but not in the first minute of a large import, when it matters most."""
         with contextlib.suppress(Exception):  # without it plans are worse, and no more than that
-            session = await connect(self._url, ADMINISTRATION)
-            try:
+            async with postgres_schema.administered(self._url) as session:
                 for row in await session.fetch(SQL["postgres_changed"], {}):
                     await session.command(f"ANALYZE {row[0]}")
-            finally:
-                await close(session)
 
     async def backup(self, target: Path) -> None:
         await self._backups.lend(lambda session: copying.save(session, target))

@@ -40,6 +40,10 @@ _SETTLING_SECONDS, _SETTLING_PAUSE = 1.0, 0.005
 _MODEST_COST = 3_000.0
 _SETTINGS = {
     "search_path": "public",
+    # A firewall forgets a connection that is idle for minutes, and tells nobody.
+    "tcp_keepalives_idle": "60",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "6",
     "standard_conforming_strings": "on",
     "row_security": "off",  # a statement that would be shown some of the rows only is refused instead
 }
@@ -122,7 +126,7 @@ class Session:
             yield from rows
             sent.set()
 
-        copying = self.connection.copy_records_to_table(table, records=sending(), columns=columns)
+        copying = self.connection.copy_records_to_table(table, records=sending(), columns=columns, timeout=self.seconds)
         self._copying = asyncio.ensure_future(copying)
         self._copying.add_done_callback(lambda _: sent.set())
         await sent.wait()

@@ -1,5 +1,6 @@
 """What is in a PostgreSQL database: whether it is ours and keeps what it is given, and bringing it up to date."""
 
+import asyncio
 import contextlib
 import logging
 import re
@@ -26,7 +27,15 @@ from fleetroll.store.statements import SQL
 
 logger = logging.getLogger("fleetroll.store")
 
-ADMINISTRATION = Purpose("administration", 1, {"default_transaction_isolation": "read committed"}, None)
+_SETTINGS = {
+    "default_transaction_isolation": "read committed",
+    "statement_timeout": "0",  # an operator's bound is for who serves; a step takes what it takes
+    # Whoever is cut off in the middle of a step holds what others wait for.
+    "idle_in_transaction_session_timeout": "60s",
+}
+_ADMINISTRATION = Purpose("administration", 1, _SETTINGS, None)
+_ANSWER_SECONDS = 3.0  # for what takes a moment
+_CHECK_SECONDS, _MOST_UNANSWERED = 5.0, 12  # a disk that is busy with a step may keep it from answering
 _OURS = "fleetroll"
 UNFINISHED_COPY = "fleetroll_copy"  # the table of how far a copy is, which goes with its end
 _TABLE = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
@@ -65,15 +74,60 @@ $$
 async def administered(url: str) -> AsyncIterator[Session]:
     """A session for what an administrator does. Raises Refused, also for what goes wrong with it in the block."""
     try:
-        session = await connect(url, ADMINISTRATION)
+        session, process = await _begun(url)
     except (DatabaseAway, asyncpg.PostgresError, ValueError) as problem:
         raise refusal("opened", problem) from None
+    watching = asyncio.ensure_future(_end_in_silence(session, process, url))
     try:
         yield session
     except (DatabaseAway, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
-        raise refusal("used", translated(_first(problem))) from None
+        silence = watching.result() if watching.done() else None
+        raise refusal("used", silence or translated(_first(problem))) from None
     finally:
+        watching.cancel()
+        await asyncio.wait([watching])
         await close(session)
+
+
+async def _begun(url: str) -> tuple[Session, int]:
+    """A session, and the server's process for it."""
+    session = await connect(url, _ADMINISTRATION)
+    session.seconds = _ANSWER_SECONDS
+    try:
+        [(process,)] = await session.fetch(SQL["postgres_backend"], {})
+    except BaseException:
+        session.connection.terminate()
+        raise
+    session.seconds = _ADMINISTRATION.seconds
+    return session, int(process)
+
+
+async def _end_in_silence(session: Session, process: int, url: str) -> DatabaseAway:
+    """End a session once nothing can be expected of it any more, so that what waits for an answer fails; returns why.
+
+    A statement may take hours. Meanwhile the server answers others, and lists the process that is at work on it.
+    """
+    unanswered = 0
+    while unanswered < _MOST_UNANSWERED:
+        await asyncio.sleep(_CHECK_SECONDS)
+        unanswered = 0 if await _is_at_work(process, url) else unanswered + 1
+    session.connection.terminate()
+    return DatabaseAway("the server does not answer any more; see that it runs and can be reached, and try again")
+
+
+async def _is_at_work(process: int, url: str) -> bool:
+    """Whether the server still has this process; if it can only say that it has no room for us, it is believed to."""
+    try:
+        other = await connect(url, _ADMINISTRATION)
+    except Exception as problem:  # noqa: BLE001  # an answer that refuses us is a sign of life
+        return not isinstance(problem.__cause__, OSError)
+    other.seconds = _ANSWER_SECONDS
+    try:
+        return bool(await other.fetch(SQL["postgres_process"], {"process": process}))
+    except Exception:  # noqa: BLE001  # whatever it is, it is no answer
+        return False
+    finally:
+        await close(other)
 
 
 def _first(problem: Exception) -> Exception:
@@ -133,12 +187,12 @@ async def require_unicode(session: Session) -> None:
 
 async def require_sessions(session: Session, url: str) -> None:
     """Raises Refused where a second session has the server process of the first: then a pooler keeps no sessions."""
-    other = await connect(url, ADMINISTRATION)
+    other, theirs = await _begun(url)
     try:
-        found = [await one.fetch(SQL["postgres_backend"], {}) for one in (session, other)]
+        [(ours,)] = await session.fetch(SQL["postgres_backend"], {})
     finally:
         await close(other)
-    if found[0] == found[1]:
+    if ours == theirs:
         raise Refused(
             "The database is behind a pooler that keeps no sessions, so processes could not notify each other; set its "
             "pool mode to session, or name the server itself."

@@ -184,6 +184,14 @@ class Writing:
             self.has_written = True
             await self._session.copy(load.table, load.columns, whole)
 
+    async def enter(self, orgs: Iterable[int]) -> None:
+        wanted = {org % _LOCKS for org in orgs} - self.locked
+        values = {"space": LOCK_SPACE, "locks": sorted(wanted)}
+        busy = [row[0] for row in await self._session.fetch(SQL["postgres_busy_locks"], values)]
+        self.locked |= wanted - {*busy}
+        if busy:
+            raise LockBusy(busy[0])
+
     async def settled(self) -> int:
         raise AssertionError("a transaction publishes nothing")
 

@@ -210,17 +210,31 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _save_before_upgrade(file: Path, target: Path) -> None:
-    """Save a store as it is before its schema changes, for whoever wants to go back; once, and whole or not at all."""
-    if target.exists():
+    """Save a store as it is before its schema changes, for whoever wants to go back; whole or not at all."""
+    if _is_saved(file, target):
         return
+    logger.info("the database is copied to %s before its schema changes", target.name)
     unfinished = target.with_name(target.name + ".unfinished")
     unfinished.unlink(missing_ok=True)
     try:
         _copy(file, unfinished)
     except apsw.FullError:
-        raise Refused(f"There is no room beside {file} for the copy that is made before its schema changes.") from None
+        for left in (unfinished, unfinished.with_name(unfinished.name + "-journal")):
+            left.unlink(missing_ok=True)
+        raise Unwritable(
+            f"There is no room beside {file} for the copy that is made before its schema changes."
+        ) from None
     unfinished.rename(target)
-    logger.info("the database is kept as it was, as %s", target.name)
+
+
+def _is_saved(file: Path, target: Path) -> bool:
+    """Whether a copy is there since the store was last written.
+
+    An earlier attempt may have failed, and an older release gone on with the store.
+    """
+    log = file.with_name(file.name + "-wal")
+    is_written = log.exists() and log.stat().st_size > 0
+    return target.exists() and not is_written and target.stat().st_mtime_ns >= file.stat().st_mtime_ns
 
 
 def create_schema(connection: apsw.Connection) -> None:

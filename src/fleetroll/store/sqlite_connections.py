@@ -117,6 +117,9 @@ class Writing(Inline):
         text = _with_tails(rows, tails) if tails else _json(list(rows))
         await self.all(SQL[f"sqlite_load_{table}"], {"rows": text})
 
+    async def enter(self, orgs: Iterable[int]) -> None:
+        """Nobody else writes at all."""
+
     async def index(self, changes: Sequence[Indexed]) -> None:
         self._changes += changes
 

@@ -31,12 +31,16 @@ class WriteAheadLog:
         self._thread = ThreadPoolExecutor(1, "fleetroll-checkpoint")
         self._on_failure = on_failure
         self._pages = 0
+        self._is_measured = False
         self._checkpointed = 0
         self._usual_limit = _CHECKPOINT_PAGES
         self._limit = _CHECKPOINT_PAGES
         self._ended_at = 0  # how long the log was when all of it was in the file
         self._checkpointing: asyncio.Future[int] | None = None
         connection.set_wal_hook(self._note)
+        # Somebody who reads for long makes it grow beyond this. When it begins again, the disk gets the rest back.
+        usual = _OVERRUN_FACTOR * _CHECKPOINT_PAGES * connection.pragma("page_size")
+        connection.pragma("journal_size_limit", usual)
 
     def _note(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._pages = pages
@@ -57,6 +61,8 @@ class WriteAheadLog:
         if self._ended_at and self._pages > self._ended_at:  # it has not begun again, so somebody still reads it
             self._checkpointed, self._limit = self._ended_at, self._ended_at + _READER_PAGES
         self._ended_at = 0
+        if self._pages and not self._is_measured:  # a server that was killed may have left any length
+            self._is_measured, self._limit = True, max(self._limit, self._pages)
         if self._pages < self._limit:
             return False
         if self._pages >= _OVERRUN_FACTOR * self._limit:

@@ -28,11 +28,11 @@ DELETE FROM credential WHERE org = :org AND device = :device RETURNING account;
 -- account_change_insert: something to tell the broker
 INSERT INTO account_change (org, account) VALUES (:org, :account);
 
--- account_change_insert_devices: all accounts of an organization's devices
-INSERT INTO account_change (org, account) SELECT org, account FROM credential WHERE org = :org;
+-- account_change_insert_devices: all accounts of the devices of an organization and of all below it
+INSERT INTO account_change (org, account) SELECT c.org, c.account FROM credential AS c WHERE c.org IN ({organization_ids_below});
 
--- account_change_applications: the roles and scopes of an organization's keys on the broker
-SELECT role, scopes FROM api_key WHERE org = :org AND kind = :kind;
+-- account_change_applications: the roles and scopes of the keys on the broker of an organization and of all below it
+SELECT k.org, k.role, k.scopes FROM api_key AS k WHERE k.kind = :kind AND k.org IN ({organization_ids_below});
 
 -- account_changes: all tenants, oldest first, to tell the broker
 SELECT id, org, account FROM account_change WHERE id > :after ORDER BY id LIMIT :limit;

@@ -4,6 +4,9 @@ SELECT pg_advisory_xact_lock(:space, :lock);
 -- postgres_try_lock: as postgres_lock, without waiting
 SELECT pg_try_advisory_xact_lock(:space, :lock);
 
+-- postgres_busy_locks: as postgres_try_lock, for several; those that somebody else has
+SELECT lock FROM unnest(CAST(:locks AS integer[])) AS lock WHERE NOT pg_try_advisory_xact_lock(:space, lock);
+
 -- postgres_reserve: numbers that a table gives to nobody else
 SELECT nextval(sequence)
 FROM (SELECT pg_get_serial_sequence(:table, :column)::regclass AS sequence OFFSET 0) AS found, generate_series(1, :count);
@@ -27,6 +30,9 @@ SELECT set_config(unnest(CAST(:names AS text[])), unnest(CAST(:settings AS text[
 
 -- postgres_backend: which of the server's processes answers
 SELECT pg_backend_pid();
+
+-- postgres_process: whether the server has this process for a session
+SELECT pid FROM pg_stat_activity WHERE pid = :process;
 
 -- postgres_sessions: how many sessions of that name this database has
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = :name;
