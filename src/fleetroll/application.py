@@ -1,9 +1,12 @@
 """The whole server except its store and its socket: the dialects that are spoken, and the handler that they share."""
 
 import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 from fleetroll.config import NO_BROKER, Config, ConfigError
+from fleetroll.core.times import SECOND
 from fleetroll.dialects.blynk.routes import DIALECT as BLYNK
 from fleetroll.dialects.blynk_device.routes import DIALECT as BLYNK_DEVICE
 from fleetroll.dialects.enrollment.routes import DIALECT as ENROLLMENT
@@ -24,7 +27,7 @@ from fleetroll.wire.cors import Cors
 from fleetroll.wire.dialect import Dialect
 from fleetroll.wire.http_refusals import Refusals
 from fleetroll.wire.log import AccessLog
-from fleetroll.wire.metrics import Metrics
+from fleetroll.wire.metrics import Condition, Metrics
 from fleetroll.wire.rate_limits import Rate, SharedLimitState
 from fleetroll.wire.serve import Kernel
 from fleetroll.wire.settings import Settings
@@ -68,6 +71,7 @@ class Application:
     def __init__(
         self, config: Config, services: Services, access: AccessLog, limit_state: SharedLimitState | None = None
     ) -> None:
+        self._config, self._services = config, services
         self.metrics = Metrics(os.getpid() if config.workers > 1 else None)
         self.ready = True
         settings = Settings(
@@ -80,24 +84,38 @@ class Application:
         off = set(config.disabled_dialects)
         enabled = tuple(dialect for dialect in _spoken(config) if not {dialect.name, dialect.part_of} & off)
         self.kernel = Kernel(services, enabled, NATIVE, settings, self.metrics, access, OPEN_PATHS)
-        pages = SystemPages(
-            self.kernel,
-            enabled,
-            self.metrics,
-            ready=lambda: self.ready and services.store.receives_news,
-            followers=lambda: services.publisher.followers,
-            reaches_broker=lambda: None if config.nats == NO_BROKER else services.bus.is_up,
-        )
+        pages = SystemPages(self.kernel, enabled, self.metrics, self._is_ready, self._condition)
         cors = Cors(config.cors_origins)
         self.asgi = cors.around(pages, self.kernel.request_id)
         self.refusals = Refusals(cors.permission, self.kernel.wording)
         self.subjects = Subjects(self.kernel, enabled)
+
+    def _is_ready(self) -> bool:
+        return self.ready and self._services.store.receives_news
+
+    def _condition(self) -> Condition:
+        services, bus = self._services, self._services.bus
+        waiting = bus.waiting_since
+        return Condition(
+            is_ready=self._is_ready(),
+            followers=services.publisher.followers,
+            free=_free(self._config.data),
+            reaches_broker=None if self._config.nats == NO_BROKER else bus.is_up,
+            delay=0.0 if waiting is None else max(0.0, (services.clock() - waiting) / SECOND),
+        )
 
 
 def _spoken(config: Config) -> list[Dialect]:
     """Each dialect in the profile that the operator has chosen for it."""
     chosen = {dialect.name: dialect for is_chosen, others in _PROFILES if is_chosen(config) for dialect in others}
     return [chosen.get(dialect.name, dialect) for dialect in DIALECTS]
+
+
+def _free(directory: Path) -> int | None:
+    try:
+        return shutil.disk_usage(directory).free
+    except OSError:  # a disk that has failed; what else is known is still told
+        return None
 
 
 def _rate(per_second: float) -> Rate:

@@ -755,6 +755,28 @@ class Slow(Held):
         return await super().ingest(batches)
 
 
+def test_what_waits_to_be_stored_is_known_by_its_age_until_it_is_stored(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Held()
+        async with broker(tmp_path / "nats", registry) as served:
+            device = await client(address(served), await with_device(served, registry))
+            assert served.waiting_since is None
+            before = time.time_ns() // 1000
+            for _ in range(2):
+                await device.jetstream().publish(SUBJECT, b"1")
+                await until(lambda: served.waiting_since is not None)
+                await asyncio.sleep(0.1)
+            waiting = served.waiting_since
+            assert waiting is not None
+            assert before <= waiting <= time.time_ns() // 1000 - 200_000, "the first one's"
+            registry.released.set()
+            await until(lambda: served.waiting_since is None)
+            assert len(registry.messages) == 2
+            await device.close()
+
+    run(story())
+
+
 async def delivered(platform: Client) -> int:
     """How many messages of the stream are on their way to the store, or have reached it."""
     while not (names := await streams.consumers(platform, STREAM)):  # noqa: ASYNC110

@@ -445,7 +445,8 @@ def test_a_first_start_that_broke_off_is_a_warning(alone: Fleetroll, data: Path)
 def test_a_database_elsewhere_is_examined_too(alone: Fleetroll, work: Path) -> None:
     url = asyncio.run(postgres.new_database())
     with process.serving(work / "data", FLEETROLL_DATABASE=url):
-        pass
+        served = alone("doctor", "--data", str(work / "data"), FLEETROLL_DATABASE=url).out
+        assert ("a server is running here" in served, "was not checked" in served) == (True, False)
     code, states = checks(alone, work / "data", FLEETROLL_DATABASE=url)
     assert (code, states["database"], states["schema"], states["server key"]) == (0, "ok", "ok", "ok")
     assert checks(alone, work / "data", FLEETROLL_DATABASE="postgresql://x@127.0.0.1:1/x")[1]["database"] == "fail"

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -290,6 +292,23 @@ def test_the_script_completes_commands_and_options(tmp_path: Any) -> None:
 
     assert complete("fleetroll dev") == ["device"]
     assert "--filter" in complete("fleetroll device list --")
+
+
+def test_in_fish_a_comma_is_part_of_what_a_command_is_about(alone: Fleetroll) -> None:
+    assert 'string split --max 1 "," $completion' in alone("completion", "fish").out
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="it needs fish")
+def test_fish_shows_what_commands_are_about(tmp_path: Path, alone: Fleetroll) -> None:
+    program = tmp_path / "fleetroll"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m fleetroll "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "script").write_text(f'{alone("completion", "fish").out}\ncomplete -C "fleetroll dev"\n')
+    environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    ended = subprocess.run(
+        ["fish", str(tmp_path / "script")], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert ended.stdout == "device\tDevices: find, read, create, change,...\n"
 
 
 @pytest.mark.parametrize("arguments", ["--help", "completion bash", "device list", "serve --http nonsense"])

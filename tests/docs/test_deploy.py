@@ -1,5 +1,6 @@
 """What operators are given: unit, compose file and image start a command that exists, with next to no rights."""
 
+import json
 import re
 import shlex
 import shutil
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 
 from fleetroll.cli.failures import EXIT_CODES
+from fleetroll.wire.metrics import Condition, Metrics
 from tests.support.commands import SERVE, variables_of
 from tests.support.docs import ROOT
 from tests.support.process import fleetroll
 
 DEPLOY = ROOT / "deploy"
+ALERTS = DEPLOY / "alerts.yaml"
 UNIT = DEPLOY / "fleetroll.service"
 SOCKET = DEPLOY / "fleetroll.socket"
 HARDENED = {
@@ -40,6 +43,94 @@ def assert_serves(words: list[str]) -> None:
     command, *options = words
     assert command == "serve"
     SERVE.make_context("serve", options)
+
+
+# --- alerts ----------------------------------------------------------------------------------------------------------
+
+
+def rules() -> dict[str, str]:
+    """The expression of each alert."""
+    found = re.findall(r"- alert: (\w+)\n +expr:(?: >-)?\s+((?:.+\n)+?) +(?:for|annotations):", ALERTS.read_text())
+    assert len(found) == ALERTS.read_text().count("alert:")
+    return {name: " ".join(expression.split()) for name, expression in found}
+
+
+def test_the_alerts_are_about_metrics_that_the_server_shows_from_its_start() -> None:
+    """A rule on a metric that is not there is silent for ever. `up` is Prometheus's own."""
+    shown = Metrics(worker=1).render(Condition(free=1, reaches_broker=True)).decode()
+    samples = [line for line in shown.splitlines() if not line.startswith("#")]
+    known = {re.split("[{ ]", line)[0] for line in samples} | {"up", "fleetroll_requests_total"}
+    for name, expression in rules().items():
+        metrics = set(re.findall(r"\b(?:fleetroll_\w+|up\b)", re.sub(r"{.*?}", "", expression)))
+        assert metrics, name
+        assert metrics <= known, name
+        reasons = re.findall(r'reason="(\w+)"', expression)
+        assert all(any(f'reason="{reason}"' in line for line in samples) for reason in reasons), name
+
+
+def test_the_alerts_look_at_all_workers_although_a_scrape_shows_one_of_them() -> None:
+    for name, expression in rules().items():
+        if "fleetroll_" in re.sub(r"{.*?}", "", expression):
+            assert re.search(r"without \(worker\b.*\[\d+m]", expression), name
+
+
+# What scrapes every fifteen seconds see of one process, or of two of which each sees one; and when the alert fires.
+ONE, TURNS = ('instance="x"',), ('instance="x",worker="1"', 'instance="x",worker="2"')
+FIRES: list[tuple[str, str, tuple[str, ...], str, dict[str, bool]]] = [
+    ("FleetrollDown", "up", ONE, "1x8 0x20 1x20", {"2m": False, "5m": True, "8m": False}),
+    ("FleetrollNotReady", "fleetroll_ready", ONE, "1x8 0x30 1x20", {"3m": False, "9m": True, "11m": False}),
+    ("FleetrollNotReady", "fleetroll_ready", TURNS, "0", {"6m": True}),
+    ("FleetrollNotReady", "fleetroll_ready", TURNS, "1", {"6m": False}),
+    ("FleetrollFailed", "fleetroll_failures_total", ONE, "0x8 1x99", {"2m": False, "3m": True, "18m": False}),
+    ("FleetrollDiskFull", "fleetroll_failures_total", ONE, "0x8 1x99", {"2m": False, "3m": True, "8m": False}),
+    ("FleetrollDiskAlmostFull", "fleetroll_disk_free_bytes", ONE, "1e9x40 3e9x40", {"6m": True, "16m": False}),
+    ("FleetrollUnavailable", "fleetroll_failures_total", ONE, "0+0.01x80", {"20m": False}),
+    ("FleetrollUnavailable", "fleetroll_failures_total", ONE, "0+1x40", {"4m": False, "9m": True}),
+    ("FleetrollBrokerAway", "fleetroll_broker_up", TURNS, "0", {"0m": False, "7m": True}),
+    ("FleetrollBehind", "fleetroll_broker_delay_seconds", TURNS, "99", {"0m": False, "7m": True}),
+    ("FleetrollBehind", "fleetroll_broker_delay_seconds", ONE, "0x9 99x8 0x99", {"3m": False, "5m": False}),
+    ("FleetrollStalled", "fleetroll_loop_stall_seconds", TURNS, "3", {"9m": False, "15m": True}),
+    ("FleetrollStalled", "fleetroll_loop_stall_seconds", ONE, "0x9 3x8 0x99", {"5m": False, "11m": False}),
+    ("FleetrollStreams", "fleetroll_event_streams", TURNS, "950", {"0m": False, "7m": True}),
+]
+
+
+def test_every_alert_has_a_story() -> None:
+    assert {alert for alert, *_ in FIRES} == set(rules())
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="it needs promtool")
+@pytest.mark.parametrize(("alert", "metric", "processes", "values", "times"), FIRES)
+def test_an_alert_fires_and_ends_when_it_should(
+    tmp_path: Path, alert: str, metric: str, processes: tuple[str, ...], values: str, times: dict[str, bool]
+) -> None:
+    reason = re.search(r'reason="\w+"', rules()[alert]) if metric == "fleetroll_failures_total" else None
+    taken = [values] if processes == ONE else [f"{values} stale " * 40, "_ " + f"{values} stale " * 40]
+    labels = ", ".join(filter(None, ('job="fleetroll"', reason and reason[0])))
+    series = [
+        {"series": f"{metric}{{{labels},{process}}}", "values": shown}
+        for process, shown in zip(processes, taken, strict=True)
+    ]
+    if alert == "FleetrollUnavailable":
+        asked = 'fleetroll_requests_total{job="fleetroll",instance="x",operation="any",status="200"}'
+        series.append({"series": asked, "values": "0+1x80"})
+    summary = re.search(rf"alert: {alert}\n(?:.*\n)*?.*summary: (.+)", ALERTS.read_text())
+    assert summary is not None
+    told = {"job": "fleetroll", "instance": "x"}
+    if reason and alert != "FleetrollUnavailable":
+        told["reason"] = reason[0].split('"')[1]
+    fired = [{"exp_labels": told, "exp_annotations": {"summary": summary[1]}}]
+    story = {
+        "interval": "15s",
+        "input_series": series,
+        "alert_rule_test": [
+            {"eval_time": at, "alertname": alert, "exp_alerts": fired if fires else []} for at, fires in times.items()
+        ],
+    }
+    file = tmp_path / "story.yaml"  # JSON is YAML
+    file.write_text(json.dumps({"rule_files": [str(ALERTS)], "evaluation_interval": "15s", "tests": [story]}))
+    told_by = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert told_by.returncode == 0, told_by.stdout + told_by.stderr
 
 
 # --- systemd ---------------------------------------------------------------------------------------------------------

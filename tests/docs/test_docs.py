@@ -17,7 +17,6 @@ from fleetroll.core.fields import DEVICE_FIELDS, device_filter
 from fleetroll.core.policy import GRANTABLE, MINIMUM_ROLE
 from fleetroll.dialects.native.envelope import ENVELOPE
 from fleetroll.wire.dialect import WIRE_STATUSES
-from fleetroll.wire.metrics import Metrics
 from tests.support import docs
 from tests.support.app import running
 from tests.support.commands import COMMAND, SERVE, variables_of
@@ -196,13 +195,6 @@ def test_the_default_of_the_page_is_that_of_serve(option: click.Option) -> None:
 
 def test_the_page_tells_how_many_characters_a_secret_needs() -> None:
     assert f"at least {limits.MIN_SECRET} random characters" in docs.section(OPERATIONS, "Options")
-
-
-def test_the_metrics_of_the_page_are_those_of_the_server() -> None:
-    named = set(re.findall(r"fleetroll_[a-z_]+", docs.section(OPERATIONS, "Alerts")))
-    shown = Metrics().render(0, reaches_broker=True).decode()
-    assert len(named) > 3
-    assert named <= set(re.findall(r"^# TYPE (\S+)", shown, re.MULTILINE))
 
 
 QUOTAS = limits.DEFAULT_QUOTAS

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 
-from fleetroll.wire.metrics import Metrics, watch_loop_lag
+from fleetroll.wire.metrics import Condition, Metrics, watch_loop_lag
 
 _BEATS = re.compile(r"^fleetroll_loop_lag_seconds_count (\S+)$", re.MULTILINE)
 _STALL = re.compile(r"^fleetroll_loop_stall_seconds (\S+)$", re.MULTILINE)
@@ -18,7 +18,7 @@ async def felt(seconds: float, stall: float = 0.0) -> tuple[float, float]:
     time.sleep(stall)  # noqa: ASYNC251  # as a call that blocks would
     await asyncio.sleep(0.1)
     feeling.cancel()
-    page = metrics.render(0).decode()
+    page = metrics.render(Condition()).decode()
     return float(_BEATS.findall(page)[0]), float(_STALL.findall(page)[0])
 
 

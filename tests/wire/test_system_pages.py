@@ -1,6 +1,7 @@
 """The server's own pages: alive, ready, counted and described, for whoever asks and without a credential."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +13,7 @@ from fleetroll import __version__
 from fleetroll.application import DIALECTS
 from fleetroll.core.faults import Kind
 from fleetroll.wire.dialect import Dialect, Route
+from fleetroll.wire.metrics import Condition, Metrics
 from tests.support.app import App, running
 
 ROUTES = [(dialect, route) for dialect in DIALECTS for route in dialect.routes]
@@ -82,6 +84,37 @@ def test_metrics_count_requests_by_operation_and_status(tmp_path: Path) -> None:
     assert any(line.startswith("fleetroll_loop_stall_seconds ") for line in lines)
     assert not any("broker" in line for line in lines), "there is none"
     assert all(re.fullmatch(r"# (HELP|TYPE) .+|\w+(\{.*\})? [-+.\deInfNa]+", line) for line in lines)
+
+
+def failures(metrics: Metrics) -> dict[str, float]:
+    text = metrics.render(Condition()).decode()
+    return {
+        reason: float(count)
+        for reason, count in re.findall(r'^fleetroll_failures_total{reason="(\w+)"} (\S+)$', text, re.MULTILINE)
+    }
+
+
+def test_failures_of_the_server_are_counted_from_zero_and_by_their_reason_whatever_status_a_vendor_has_for_them() -> (
+    None
+):
+    metrics = Metrics()
+    assert failures(metrics) == {"internal": 0, "storage_full": 0, "unavailable": 0}
+    for status, code in ((500, "internal"), (503, "storage_full"), (507, "storage_full"), (503, "too_many_bodies")):
+        metrics.count("any", status, code, 0.1)
+    for status, code in ((500, "not_admitted"), (404, "not_found"), (200, None)):  # as upstream Lamassu's EST says it
+        metrics.count("any", status, code, 0.1)
+    assert failures(metrics) == {"internal": 1, "storage_full": 2, "unavailable": 1}
+
+
+def test_metrics_tell_how_the_server_is_now(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as app:
+        shown = app.request("GET", "/metrics").body.decode()
+        assert "\nfleetroll_ready 1.0\n" in shown
+        free = re.search(r"^fleetroll_disk_free_bytes (\S+)$", shown, re.MULTILINE)
+        assert free is not None
+        assert float(free[1]) == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.5)
+        app.application.ready = False
+        assert "\nfleetroll_ready 0.0\n" in app.request("GET", "/metrics").body.decode()
 
 
 def test_metrics_do_not_grow_with_what_strangers_send(tmp_path: Path) -> None:

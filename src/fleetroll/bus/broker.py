@@ -25,6 +25,7 @@ from fleetroll.bus.reach import Reach
 from fleetroll.bus.trouble import Trouble
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault
+from fleetroll.core.model import Instant
 
 logger = logging.getLogger("fleetroll.broker")
 
@@ -60,6 +61,10 @@ class Off(Mint):
     @property
     def is_up(self) -> bool:
         return False
+
+    @property
+    def waiting_since(self) -> Instant | None:
+        return None
 
     async def show(self, readings: Sequence[Shown]) -> None:
         pass
@@ -119,6 +124,12 @@ class Broker(Mint):
     @property
     def is_up(self) -> bool:
         return self._reach.is_up
+
+    @property
+    def waiting_since(self) -> Instant | None:
+        if self._ingest is None or not self._serving.is_set():  # another process may keep the broker by now
+            return None
+        return self._ingest.waiting_since
 
     async def up(self) -> None:
         """Wait until this process can use the broker."""

@@ -29,7 +29,7 @@ from fleetroll.bus.shares import Ask, Part
 from fleetroll.bus.streams import NANO, Held
 from fleetroll.bus.trouble import Trouble
 from fleetroll.core import limits
-from fleetroll.core.model import StreamPosition
+from fleetroll.core.model import Instant, StreamPosition
 from fleetroll.core.times import SECOND
 
 logger = logging.getLogger("fleetroll.broker")
@@ -74,11 +74,18 @@ class Ingest:
         self._arrived, self._room = asyncio.Event(), asyncio.Event()
         self._look_soon = platform.changed
         self._storing = asyncio.Lock()
+        self._parts: Sequence[Part] = ()  # what is being stored
         self._met = 0  # how often the connection to the broker was made again
         self._has_forgotten = False
         self._trouble = Trouble("published messages are waiting on the broker")
         self._look_trouble = Trouble("looking after the broker's streams failed and is retried")
         self._opening = Trouble("a stream of the broker's cannot be read")
+
+    @property
+    def waiting_since(self) -> Instant | None:
+        """When the oldest message was published that has arrived and is not stored."""
+        arrived = [one.arrived[0].at for one in self._active if one.arrived]
+        return min([*arrived, *(part.messages[0].at for part in self._parts)], default=None)
 
     def mark_stale(self) -> None:
         """The broker was away: what it was asked for will not come."""
@@ -142,9 +149,10 @@ class Ingest:
             await self._arrived.wait()
             self._arrived.clear()
             async with self._storing:
-                parts = shares.batch(self._active)
+                self._parts = parts = shares.batch(self._active)
                 left = await self._store(parts) if parts else []
                 self._put_back(left)
+                self._parts = ()
             if parts:
                 self._arrived.set()
                 self._room.set()

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from fleetroll.core.model import StreamPosition
+from fleetroll.core.model import Instant, StreamPosition
 
 
 class DeviceAccount(Struct, frozen=True):
@@ -183,6 +183,10 @@ class Bus(Protocol):
     @property
     def is_up(self) -> bool:
         """Whether this process reaches the broker."""
+
+    @property
+    def waiting_since(self) -> Instant | None:
+        """When the oldest message was published that this process has read and not stored."""
 
     async def show(self, readings: Sequence[Shown]) -> None:
         """Tell applications of readings that did not come by the broker. One that is away misses them."""

@@ -89,7 +89,8 @@ def _directory(
     if at_rest:
         yield Finding("lock", State.OK, "free: no server is running here")
     else:
-        yield Finding("lock", State.OK, "held: a server is running here, so the database was not checked")
+        unchecked = ", so the database was not checked" if database is None else ""
+        yield Finding("lock", State.OK, f"held: a server is running here{unchecked}")
     yield _key(data / KEY, preset)
     if database is not None:
         yield from _remote(engine, data, preset, database)

@@ -172,7 +172,7 @@ class Kernel:
         seconds: float,
     ) -> None:
         """Log and measure a request. `code` is that of the fault, if it failed."""
-        self._metrics.count(operation, status, seconds)
+        self._metrics.count(operation, status, code, seconds)
         self._access.write(
             Access(
                 at=datetime.now(UTC),

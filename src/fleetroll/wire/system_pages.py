@@ -9,7 +9,7 @@ from msgspec import Struct
 from fleetroll import __version__
 from fleetroll.wire import docs_page, openapi
 from fleetroll.wire.dialect import Dialect
-from fleetroll.wire.metrics import CONTENT_TYPE, Metrics
+from fleetroll.wire.metrics import CONTENT_TYPE, Condition, Metrics
 from fleetroll.wire.serve import Kernel, Receive, Scope, Send, send_whole
 
 _JSON = "application/json"
@@ -35,14 +35,12 @@ class SystemPages:
         dialects: Sequence[Dialect],
         metrics: Metrics,
         ready: Callable[[], bool],
-        followers: Callable[[], int],
-        reaches_broker: Callable[[], bool | None],
+        condition: Callable[[], Condition],
     ) -> None:
         self._kernel = kernel
         self._metrics = metrics
         self._ready = ready
-        self._followers = followers
-        self._reaches_broker = reaches_broker
+        self._condition = condition
         self._dialects = dialects
         self._described: tuple[bytes, bytes] | None = None
 
@@ -78,7 +76,7 @@ class SystemPages:
         return _Page(503, _JSON, b'{"status":"not ready"}')
 
     async def metrics(self) -> _Page:
-        return _Page(200, CONTENT_TYPE, self._metrics.render(self._followers(), reaches_broker=self._reaches_broker()))
+        return _Page(200, CONTENT_TYPE, self._metrics.render(self._condition()))
 
     async def description(self) -> _Page:
         return _Page(200, _JSON, (await self._descriptions())[0])
