@@ -4,6 +4,9 @@ PYTHON ?= python3
 ARGS ?=
 # Test processes: tests wait for clocks, disks and processes as long as they compute, on two cores.
 PROCESSES ?= 4
+# How many times as often as usual randomized tests try.
+EFFORT ?= 1
+export FLEETROLL_EFFORT ?= $(EFFORT)
 
 BIN := .venv/bin
 RUNTIME := .venv/.runtime-stamp

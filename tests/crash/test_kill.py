@@ -6,11 +6,14 @@ Each client keeps a ledger of what was acknowledged to it. After a clean restart
 
 import http.client
 import json
+import os
 import queue
+import random
 import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -22,6 +25,7 @@ import pytest
 
 from fleetroll.store import sqlite
 from tests.support.app import ADMIN_KEY, about_sqlite
+from tests.support.effort import often
 from tests.support.ledger import COUNTS
 from tests.support.process import Process, serving, start
 from tests.support.tracing import traced
@@ -141,10 +145,11 @@ class Import:
 class Posts:
     """Clients that create devices one by one, each over a connection of its own, until the server is gone."""
 
-    def __init__(self, server: Process, clients: int) -> None:
+    def __init__(self, server: Process, clients: int, name: str = "ledger") -> None:
         self.acknowledged: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.unexpected: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._port = server.port
+        self._name = name
         self._threads = [threading.Thread(target=self._post, args=(number,)) for number in range(clients)]
         for thread in self._threads:
             thread.start()
@@ -159,7 +164,7 @@ class Posts:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         try:
             for number in range(1_000_000):
-                ident = f"ledger-{client}-{number}"
+                ident = f"{self._name}-{client}-{number}"
                 connection.request("POST", "/v1/devices", json.dumps({"ident": ident, "tags": ["ledger"]}), HEADERS)
                 response = connection.getresponse()
                 body = response.read()
@@ -203,16 +208,17 @@ def test_every_created_device_survives_a_kill(tmp_path: Path, devices: int) -> N
 
 
 def test_a_store_survives_one_kill_after_another(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+    data, chance = tmp_path / "data", random.Random(os.environ["FLEETROLL_SEED"])
     acknowledged: set[str] = set()
-    for turn in range(3):
-        server = start(data)
-        load = Import(server, f"ledger-{turn}")
+    for turn in range(often(3)):
+        server = start(data, "--no-log-requests")
+        load, posts = Import(server, f"ledger-import-{turn}"), Posts(server, 15, f"ledger-{turn}")
         wait_until(lambda load=load: bool(load.acknowledged) or load.ended.is_set())
+        time.sleep(chance.random() / 5)
         server.popen.kill()
         server.popen.communicate()
         load.finish()
-        acknowledged |= load.acknowledged
+        acknowledged |= load.acknowledged | posts.join()
     assert_kept(data, acknowledged)
 
 

@@ -31,6 +31,7 @@ from fleetroll.store.refusals import Refused, Unreachable
 from tests.fixtures.make import HERE, QUESTIONS
 from tests.support import power
 from tests.support.app import App, about_sqlite, running
+from tests.support.effort import often
 from tests.support.postgres import empty_database, new_database, rows
 from tests.support.process import fleetroll
 from tests.support.server_keys import ANOTHER_KEY
@@ -39,7 +40,7 @@ from tests.support.tracing import traced, tracing
 DATABASE = "fleetroll.db"
 NEWEST = len(migrations.load("sqlite"))
 OLDER = {engine: sorted(file.parent.name for file in HERE.glob(f"*/{engine}.gz")) for engine in ("sqlite", "postgres")}
-CUTS = int(os.environ.get("FLEETROLL_MIGRATION_CUTS", "6"))  # of each engine
+CUTS = often(6)  # of each engine
 # What changes by itself: a cursor is signed with the time, and a key notes when it was used.
 PASSING = {"next_cursor", "last_used_at"}
 _CALL = re.compile(r"\d+ +[a-z]\w+(?=\()")

@@ -1,6 +1,6 @@
 """A power cut, and a disk that fails to sync: what was acknowledged is there afterwards, and nothing is half there.
 
-`tests/support/power.py` tells from a recording what the disk may hold. `FLEETROLL_POWER_CUTS` is the number of cuts.
+`tests/support/power.py` tells from a recording what the disk may hold.
 """
 
 import asyncio
@@ -25,12 +25,13 @@ from fleetroll.data_directory import claim
 from fleetroll.store import sqlite
 from tests.support import power
 from tests.support.app import ADMIN_KEY, about_sqlite
+from tests.support.effort import EFFORT, often
 from tests.support.power import Disk, Step, Told
 from tests.support.process import Process, serving, start
 from tests.support.tracing import traced
 
 DATABASE = "fleetroll.db"
-CUTS = int(os.environ.get("FLEETROLL_POWER_CUTS", "150"))
+CUTS = often(150)
 _DEVICE = re.compile(rb'"outcome":"created","ident":"([^"]+)"|"ident":"([^"]+)".*?"revision":(\d+)')
 
 
@@ -152,7 +153,7 @@ def test_a_disk_that_ignores_syncs_is_found_out(recorded: tuple[Path, Sequence[S
 # --- a sync that fails -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nth", [1, 2, 9, 25])
+@pytest.mark.parametrize("nth", [1, 2, 9, 25] if EFFORT == 1 else range(1, 51))
 def test_a_write_whose_sync_fails_is_not_acknowledged_and_the_server_ends(tmp_path: Path, nth: int) -> None:
     data = tmp_path / "data"
     server = start(data, "--no-log-requests")

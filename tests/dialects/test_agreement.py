@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Struct, field
 
 from tests.support.app import App, running
+from tests.support.effort import often
 
 MEMFAULT = "/api/v0/organizations/default/projects/default"
 LAMASSU = "/api/devmanager/v1/devices"
@@ -176,7 +177,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         yield app
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=often(60), suppress_health_check=[HealthCheck.too_slow])
 @given(written=st.lists(writes, max_size=12))
 def test_every_api_shows_what_any_of_them_has_written(app: App, written: list[Write]) -> None:
     ident = f"device-{next(numbers)}"

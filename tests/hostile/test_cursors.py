@@ -6,6 +6,7 @@ And what a cursor promises: a traversal meets every row that stays, exactly once
 import asyncio
 import base64
 import json
+import os
 import random
 from collections.abc import Iterator
 from itertools import product
@@ -23,6 +24,7 @@ from fleetroll.core import limits
 from fleetroll.core.times import SECOND, parse_iso
 from fleetroll.wire.log import AccessLog
 from tests.support.app import ADMIN_KEY, App, asgi, running
+from tests.support.effort import often
 from tests.support.raw import NATIVE, assert_refused
 
 LISTS = {
@@ -248,41 +250,70 @@ def test_a_cursor_says_nothing_that_its_bearer_could_not_see(app: App, path: str
     assert all(value in values for value in (place if isinstance(place, list) else [place])), (place, values)
 
 
-@pytest.mark.parametrize("sort", SORTS)
-@pytest.mark.parametrize("filter", ["", "tags:stable", "name:s AND NOT kind=none", "tags:stable OR tags:moving"])
-def test_a_traversal_meets_every_stable_row_once_while_others_come_and_go(app: App, sort: str, filter: str) -> None:
-    dice = random.Random(f"{sort}{filter}")
-    stable = {f"stable-{number:02}" for number in range(30)}
-    lines = [f'{{"ident":"{ident}","name":"s{dice.randrange(9)}","kind":"k","tags":["stable"]}}' for ident in stable]
-    lines = [line if dice.random() < 0.7 else line.replace('"kind":"k",', "") for line in lines]
-    app.request(
-        "POST", "/v1/devices:import", raw="\n".join(lines).encode(), headers={"content-type": "application/x-ndjson"}
-    )
+# --- traversals ------------------------------------------------------------------------------------------------------
 
-    async def write(number: int) -> None:
-        ident = f"moving-{number % 7}"
-        match dice.randrange(3):
-            case 0:
-                await app.call("PUT", f"/v1/devices/{ident}", {"name": f"s{dice.randrange(9)}", "tags": ["moving"]})
-            case 1:
-                await app.call("DELETE", f"/v1/devices/{ident}")
-            case 2:
-                await app.call("PATCH", f"/v1/devices/{ident}", {"name": None, "kind": f"k{dice.randrange(9)}"})
+LAMASSU = "/api/devmanager/v1/devices"
+N = [None, True, 0, 1, 1.0, 2**53 + 1, 2**53, "text", "", "2026-01-01", "2026-01-01T00:00:00Z", [1], {"a": 1}]
+NATIVE_FILTERS = ["", "tags:stable", "name:s AND NOT kind=none", "tags:stable OR tags:moving"]
+TRAVERSALS = [
+    *(
+        ("/v1/devices", {"sort": sort, "filter": filter, "limit": "7"})
+        for sort, filter in product(SORTS, NATIVE_FILTERS)
+    ),
+    *(
+        (LAMASSU, {"sort_by": sort, "sort_mode": mode, "filter": filter, "page_size": "7"})
+        for sort in ("", "id", "dms_owner", "status", "creation_timestamp", "metadata[jsonpath]$.n")
+        for mode in ("asc", "desc")
+        for filter in ("", "tags[ct]stable", "metadata[jsonpath]exists($.n)")
+    ),
+]
 
-    async def traverse() -> list[str]:
-        seen: list[str] = []
-        query = urlencode(
-            {name: value for name, value in (("sort", sort), ("filter", filter), ("limit", "7")) if value}
-        )
-        cursor = ""
-        while True:
-            target = f"/v1/devices?{query}{cursor}"
-            replies = await asyncio.gather(app.call("GET", target), *(write(dice.randrange(99)) for _ in range(3)))
-            found = replies[0].json()
+
+def body(dice: random.Random, tag: str) -> dict[str, Any]:
+    """A device that has something of everything that a list is sorted by, or not."""
+    whole = {"name": f"s{dice.randrange(9)}", "kind": f"k{dice.randrange(3)}", "dms": f"d{dice.randrange(3)}"}
+    kept = {name: text for name, text in whole.items() if name == "name" or dice.random() < 0.7}
+    return {**kept, "tags": [tag], "metadata": {"n": dice.choice(N)}}
+
+
+@pytest.mark.parametrize(
+    ("path", "query"), TRAVERSALS, ids=lambda value: value if isinstance(value, str) else urlencode(value)
+)
+def test_a_traversal_meets_every_stable_row_once_while_others_come_and_go(
+    app: App, path: str, query: dict[str, str]
+) -> None:
+    dice = random.Random(f"{os.environ['FLEETROLL_SEED']} {query}")
+    stable = [f"stable-{number:02}" for number in range(30)]
+    for _ in range(often(1)):
+        lines = "\n".join(json.dumps({"ident": ident, **body(dice, "stable")}) for ident in stable)
+        headers = {"content-type": "application/x-ndjson"}
+        app.request("POST", "/v1/devices:import", raw=lines.encode(), headers=headers)
+        seen = app.run(traversed(app, dice, path, {name: value for name, value in query.items() if value}))
+        assert sorted(ident for ident in seen if ident in stable) == stable
+
+
+async def write(app: App, dice: random.Random) -> None:
+    path = f"/v1/devices/moving-{dice.randrange(7)}"
+    match dice.randrange(3):
+        case 0:
+            await app.call("PUT", path, body(dice, "moving"))
+        case 1:
+            await app.call("DELETE", path)
+        case 2:
+            await app.call("PATCH", path, {"name": None, **body(dice, "moving")})
+
+
+async def traversed(app: App, dice: random.Random, path: str, query: dict[str, str]) -> list[str]:
+    """The identifiers on all pages, while others write."""
+    seen: list[str] = []
+    while True:
+        reading = app.call("GET", f"{path}?{urlencode(query)}")
+        found = (await asyncio.gather(reading, *(write(app, dice) for _ in range(3))))[0].json()
+        if path == LAMASSU:
+            seen += [device["id"] for device in found["list"]]
+            query = {"bookmark": found["next"]}
+        else:
             seen += [device["ident"] for device in found["devices"]]
-            if found["next_cursor"] is None:
-                return seen
-            cursor = f"&cursor={found['next_cursor']}"
-
-    seen = app.runner.run(traverse())
-    assert sorted(ident for ident in seen if ident in stable) == sorted(stable)
+            query = {**query, "cursor": found["next_cursor"]}
+        if not query.get("cursor", query.get("bookmark")):
+            return seen

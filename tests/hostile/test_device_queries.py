@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetroll.core import limits
+from tests.support.effort import often
 from tests.support.quiet import assert_quiet
 from tests.support.raw import Raw, send, words
 from tests.support.samples import DEVICE, World
@@ -45,7 +46,7 @@ def ask(world: World, target: str, body: bytes | None = None) -> int:
     return response.status
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=often(300), deadline=None)
 @given(st.data())
 def test_no_query_breaks_anything(world: World, data: st.DataObject) -> None:
     token = token_of(world)

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.support.app import App, running
+from tests.support.effort import often
 from tests.support.process import Process, serving
 from tests.support.raw import NATIVE, assert_refused
 
@@ -186,7 +187,7 @@ def test_a_device_lives_by_its_path_whatever_its_name(shared: App, ident: str) -
 
 
 @settings(
-    max_examples=300,
+    max_examples=often(300),
     deadline=None,
     phases=[Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -207,7 +208,7 @@ def test_whatever_create_accepts_can_be_reached(shared: App, ident: str) -> None
     lives(shared, ident)
 
 
-@settings(max_examples=500, deadline=None, phases=[Phase.generate, Phase.shrink])
+@settings(max_examples=often(500), deadline=None, phases=[Phase.generate, Phase.shrink])
 @given(text=st.text(st.characters(codec="utf-8", categories=["L", "M", "N", "S", "P"]), min_size=1, max_size=8))
 def test_identifiers_are_equal_exactly_when_their_composed_forms_are(shared: App, text: str) -> None:
     composed, decomposed = unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)

@@ -5,7 +5,6 @@ or left out, and what comes next is taken as if nothing had been.
 """
 
 import json
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +22,10 @@ from fleetroll.wire.dialect import Subject
 from tests.access.test_subjects import ROWS, claims
 from tests.hostile.test_random_requests import SEED, VALUES, grafted, spoil
 from tests.support.app import App, running
+from tests.support.effort import often
 from tests.support.state import State
 
-MESSAGES = int(os.environ.get("FLEETROLL_MESSAGES", "500"))  # for each subject, and for each family
+MESSAGES = often(500)  # for each subject, and for each family
 AT_ONCE = 50
 SUBJECTS = {subject.subject: subject for dialect in DIALECTS for subject in dialect.subjects}
 FAMILIES = ("telemetry", "events", "logs", "commands")

@@ -1,8 +1,7 @@
 """Requests that nobody wrote: the samples of every route, changed in several places by a seeded hand.
 
 Whatever comes, the reply is no 5xx but for what needs the broker that is not there, a refusal is in the envelope of a
-dialect and says nothing of our insides, and the server goes on. `FLEETROLL_MUTANTS` asks for more than the usual
-number, `FLEETROLL_SEED` for others.
+dialect and says nothing of our insides, and the server goes on.
 """
 
 import asyncio
@@ -11,6 +10,7 @@ import binascii
 import json
 import os
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
@@ -19,10 +19,12 @@ import cbor2
 import pytest
 
 from fleetroll.application import DIALECTS
+from tests.support.effort import often
 from tests.support.raw import NATIVE, Raw, assert_refused, deliver, send
 from tests.support.samples import DEVICE, World
+from tests.support.state import Rows
 
-MUTANTS = int(os.environ.get("FLEETROLL_MUTANTS", "20000"))
+MUTANTS = often(20_000)
 SEED = int(os.environ.get("FLEETROLL_SEED", "1"))
 AT_ONCE = 64
 VALUES: list[Any] = [
@@ -121,7 +123,6 @@ def mutant(chance: random.Random, request: Raw) -> Raw:
 @pytest.mark.long
 def test_whatever_comes_is_answered_in_form_and_the_server_goes_on(world: World) -> None:
     chance = random.Random(SEED)
-    samples = world.samples()
     for number in range(0, MUTANTS, AT_ONCE):
         if number % (AT_ONCE * 50) == 0:
             world.prepare()
@@ -188,6 +189,31 @@ def test_whatever_devices_send_is_answered_in_form_and_the_server_goes_on(world:
     for _ in range(0, MUTANTS // 4, AT_ONCE):
         world.app.runner.run(check_all(world, [from_device(chance, requests) for _ in range(AT_ONCE)]))
     assert not {send(world.app, request).status for request in requests} & NOT_THERE
+
+
+@pytest.mark.long
+def test_what_is_refused_changes_nothing(world: World) -> None:
+    """One after the other, so that what changes is known to be the last one's doing."""
+    chance = random.Random(f"alone {SEED}")
+    for number in range(MUTANTS // 10):
+        if number % 2_000 == 0:
+            world.prepare()
+            devices = of_devices(world)
+            samples = world.samples()
+        by_device = chance.random() < 0.2
+        request = from_device(chance, devices) if by_device else mutant(chance, chance.choice(samples).raw())
+        if any(part in request.target for part in SPARED):
+            continue
+        before, begun = kept(world), time.process_time()
+        response = send(world.app, request)
+        assert time.process_time() - begun < 1, request
+        if 400 <= response.status < 500:
+            assert kept(world) == before, (request, response)
+
+
+def kept(world: World) -> Rows:
+    """All that there is but the answers to requests that may be sent again, which a refusal can be."""
+    return {table: rows for table, rows in world.state.all().items() if table != "replay"}
 
 
 async def check_all(world: World, requests: list[Raw]) -> None:

@@ -25,6 +25,7 @@ from fleetroll.core.names import identity_key
 from fleetroll.core.query import Filter, Page, Search, Sort
 from fleetroll.store.port import Identity, Records, Replay, Store
 from tests.support import filters
+from tests.support.effort import often
 from tests.support.stores import ENGINES, NOW, changed, event, group, key, metadata_field, organization, owner
 
 ORGS = (0, 1)
@@ -432,7 +433,7 @@ def test_an_engine_does_what_the_reference_does(engine: str) -> None:
     run_state_machine_as_test(
         machine,
         settings=hypothesis.settings(
-            max_examples=20,
+            max_examples=often(20),
             stateful_step_count=12,
             suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large],
         ),

@@ -32,6 +32,7 @@ from fleetroll.store import lists, postgres_syntax, select
 from fleetroll.store.port import Records, Store
 from fleetroll.store.sqlite_syntax import SYNTAX
 from tests.support import filters
+from tests.support.effort import often
 from tests.support.stores import ENGINES, plant
 
 WITH_SQL = [engine for engine in ENGINES if engine != "memory"]
@@ -84,7 +85,7 @@ def questioned(fleet: list[filters.Planted]) -> st.SearchStrategy[tuple]:
     return st.tuples(st.just(fleet), asked, st.integers(2, 4))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=often(40), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(filters.fleets.flatmap(questioned))
 def test_an_engine_finds_what_the_reference_finds(bench: Bench, questions: tuple) -> None:
     fleet, asked, size = questions
@@ -251,7 +252,7 @@ def marked_value(comparison: Comparison) -> object:
 
 
 @pytest.mark.parametrize("engine", WITH_SQL)
-@settings(max_examples=100)
+@settings(max_examples=often(100))
 @given(wanted=filters.filters, sort=filters.sorts, after=st.none() | st.tuples(st.just(MARK) | st.none(), st.just(47)))
 def test_no_value_of_a_request_is_in_a_statement(engine: str, wanted: Filter, sort: Sort, after: tuple | None) -> None:
     page = Page(4747, after)

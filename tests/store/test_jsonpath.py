@@ -15,6 +15,7 @@ from fleetroll.core.fields import sort_value
 from fleetroll.core.model import Device, NewDevice
 from fleetroll.core.query import Filter, JsonPath, Not, Page, Sort, rank
 from fleetroll.store.port import Records, Store
+from tests.support.effort import often
 from tests.support.stores import plant
 from tests.unit.test_jsonpath import DOCUMENT, DOES_NOT, HOLDS, LARGEST, SAID, SAYS_NONE
 
@@ -200,7 +201,7 @@ _meant = _about | _paired
 
 
 _generated = settings(
-    max_examples=40,
+    max_examples=often(40),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
 

@@ -11,6 +11,7 @@ from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.filtering import parse_filter
 from fleetroll.core.query import And, Comparison, Field, FieldType, Filter, Not, Operator, Or, Pattern, Search, Value
+from tests.support.effort import often
 
 FIELDS = {
     field.name: field
@@ -384,7 +385,7 @@ WRITTEN = st.recursive(
 
 
 @given(WRITTEN)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=often(100), deadline=None)
 def test_what_is_written_is_what_is_parsed_and_survives_storage(written: Written) -> None:
     text, expected = written
     assert parse(text) == expected
@@ -427,13 +428,13 @@ def refused_or_parsed(text: str) -> None:
 
 
 @given(st.one_of(st.text(), st.text(st.characters()), st.lists(st.sampled_from(FRAGMENTS), max_size=20).map("".join)))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=often(400), deadline=None)
 def test_any_text_is_parsed_or_refused_with_a_column(text: str) -> None:
     refused_or_parsed(text)
 
 
 @given(WRITTEN, st.integers(0, 200), st.integers(0, 3), st.sampled_from(FRAGMENTS))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=often(200), deadline=None)
 def test_a_damaged_filter_is_parsed_or_refused_with_a_column(
     written: Written, position: int, removed: int, inserted: str
 ) -> None:

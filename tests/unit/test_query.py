@@ -31,6 +31,7 @@ from fleetroll.core.query import (
     matches,
     parse_sort,
 )
+from tests.support.effort import often
 
 DOCUMENT: dict[str, object] = {
     "text": "Warehouse",
@@ -190,7 +191,7 @@ def test_a_wildcard_stands_for_any_text(pattern: str, text: str, expected: bool)
 
 
 @given(st.text())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=often(100), deadline=None)
 def test_folding_is_idempotent_and_ignores_normal_form(text: str) -> None:
     assert fold(fold(text)) == fold(text)
     assert fold(unicodedata.normalize("NFD", text)) == fold(unicodedata.normalize("NFC", text))
@@ -295,7 +296,7 @@ FILTERS: st.SearchStrategy[Filter] = st.recursive(
 
 
 @given(FILTERS, FILTERS, RECORDS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=often(200), deadline=None)
 def test_the_laws_of_de_morgan_hold(a: Filter, b: Filter, record: dict[str, object]) -> None:
     def true(wanted: Filter) -> bool:
         return matches(wanted, lambda field, path: record[field])
@@ -307,6 +308,6 @@ def test_the_laws_of_de_morgan_hold(a: Filter, b: Filter, record: dict[str, obje
 
 
 @given(COMPARISONS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=often(100), deadline=None)
 def test_no_comparison_holds_for_an_absent_value(comparison: Comparison) -> None:
     assert not matches(comparison, lambda field, path: None)

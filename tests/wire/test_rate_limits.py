@@ -23,6 +23,7 @@ from fleetroll.wire.rate_limits import (
     admit,
 )
 from tests.support.app import App, running
+from tests.support.effort import often
 
 
 class Clock:
@@ -62,7 +63,7 @@ def test_waiting_as_long_as_was_said_succeeds_and_a_second_less_does_not(rate: R
 rates = st.builds(Rate, st.sampled_from([0.0, 0.2, 1.0, 3.0, 40.0]), st.integers(0, 6))
 
 
-@settings(max_examples=150)
+@settings(max_examples=often(150))
 @given(rates, rates, st.lists(st.tuples(st.integers(1, 3), st.floats(0, 4)), max_size=30))
 def test_whoever_waits_is_admitted_by_all_budgets_together(
     by_key: Rate, by_organization: Rate, steps: list[tuple[int, float]]

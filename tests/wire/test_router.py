@@ -8,6 +8,7 @@ import pytest
 
 from fleetroll.core.faults import Fault
 from fleetroll.wire.router import Router
+from tests.support.effort import often
 
 TEMPLATES = [
     ("GET", "/v1/things"),
@@ -147,7 +148,7 @@ def _step(wanted: str, part: str) -> tuple[int, str | None] | None:
 
 def test_any_table_leads_where_its_templates_say() -> None:
     chance = random.Random(os.environ["FLEETROLL_SEED"])
-    for _ in range(400):
+    for _ in range(often(400)):
         templates = list({(chance.choice(["GET", "PUT"]), template(chance)) for _ in range(chance.randrange(1, 9))})
         router: Router[str] = Router((method, known, known) for method, known in templates)
         for _ in range(30):

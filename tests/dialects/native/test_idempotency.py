@@ -1,6 +1,8 @@
 """Idempotency-Key: a client that sends a POST again gets the answer that it missed, and nothing happens twice."""
 
 import asyncio
+import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from fleetroll.core.faults import Fault, Kind
 from fleetroll.dialects.native.routes import DIALECT
 from fleetroll.wire.log import AccessLog
 from tests.support.app import ADMIN_KEY, App, Response, running, stored
+from tests.support.effort import often
 from tests.support.enrolling import enrolled, make_line
 from tests.support.process import Process, serving
 from tests.support.proxy import cutting
@@ -320,22 +323,29 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 
 def test_a_client_whose_replies_get_lost_retries_until_it_has_one_and_makes_one_device(server: Process) -> None:
-    reply, lost = asyncio.run(asyncio.wait_for(created_through_losses(server, {"ident": "lost"}), SECONDS))
-    assert (reply.status_code, reply.headers["idempotency-replayed"], lost) == (201, "true", 3)
-    with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as client:
-        assert [device["id"] for device in client.get("/v1/devices").json()["devices"]] == [reply.json()["id"]]
-        assert len(client.get("/v1/devices/lost/timeline").json()["events"]) == 1
+    chance = random.Random(os.environ["FLEETROLL_SEED"])
+    for number in range(often(1)):
+        # All of one reply, its first byte, the middle of its head, and anywhere.
+        cuts = [0, 1, 40, *(chance.randrange(300) for _ in range(chance.randrange(3)))]
+        work = created_through_losses(server, f"lost-{number}", cuts)
+        reply, lost = asyncio.run(asyncio.wait_for(work, SECONDS))
+        assert (reply.status_code, reply.headers["idempotency-replayed"]) == (201, "true")
+        assert lost == len(cuts)
+        with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as client:
+            found = client.get(f"/v1/devices?filter=ident=lost-{number}").json()["devices"]
+            assert [device["id"] for device in found] == [reply.json()["id"]]
+            assert len(client.get(f"/v1/devices/lost-{number}/timeline").json()["events"]) == 1
 
 
-async def created_through_losses(server: Process, body: Any) -> tuple[httpx.Response, int]:
-    """The reply that came through, and how many were lost: all of one, its first byte, the middle of its head."""
-    headers = {"Authorization": f"Bearer {ADMIN_KEY}", **ONCE}
+async def created_through_losses(server: Process, ident: str, cuts: list[int]) -> tuple[httpx.Response, int]:
+    """The reply that came through, and how many were lost, each after so many bytes."""
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}", "Idempotency-Key": ident}
     async with (
-        cutting(server.port, 0, 1, 40) as proxy,
+        cutting(server.port, *cuts) as proxy,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{proxy.port}", headers=headers, trust_env=False) as client,
     ):
         while True:
             try:
-                return await client.post("/v1/devices", json=body), proxy.cut
+                return await client.post("/v1/devices", json={"ident": ident}), proxy.cut
             except httpx.TransportError:
                 continue

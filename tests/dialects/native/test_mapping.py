@@ -18,6 +18,7 @@ from fleetroll.dialects.native.mapping import fleet
 from fleetroll.dialects.native.mapping.times import instant
 from fleetroll.dialects.native.shapes import devices as shapes
 from fleetroll.wire.bodies import convert
+from tests.support.effort import often
 
 WRITABLE = set(NewDevice.__struct_fields__) & set(shapes.COLUMNS)
 
@@ -99,7 +100,7 @@ def written(device: Device, skip: tuple[object, ...] = ()) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value not in skip}
 
 
-@settings(max_examples=40)
+@settings(max_examples=often(40))
 @given(devices())
 def test_what_is_shown_as_json_is_read_back_unchanged(device: Device) -> None:
     text = msgspec.json.encode(mapping.device(device))
@@ -108,7 +109,7 @@ def test_what_is_shown_as_json_is_read_back_unchanged(device: Device) -> None:
     assert change.status is UNSET
 
 
-@settings(max_examples=40)
+@settings(max_examples=often(40))
 @given(st.lists(devices(), min_size=1, max_size=3))
 def test_what_is_shown_as_csv_is_read_back_but_for_what_is_empty(shown: list[Device]) -> None:
     text = io.StringIO(newline="")
@@ -124,7 +125,7 @@ def test_what_is_shown_as_csv_is_read_back_but_for_what_is_empty(shown: list[Dev
         assert given_members == {"cohort": device.cohort, **written(device, skip=(None, ()))}
 
 
-@settings(max_examples=40)
+@settings(max_examples=often(40))
 @given(devices())
 def test_every_time_keeps_its_microseconds_and_its_zone(device: Device) -> None:
     shown = msgspec.json.decode(msgspec.json.encode(mapping.device(device)))
