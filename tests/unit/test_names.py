@@ -182,6 +182,7 @@ def test_a_device_in_the_default_cohort_is_stored_in_none(value: str | None, sto
         ("a.b+c@d.example.org", "a.b+c@d.example.org"),
         ("jürgen@example.de", "jürgen@example.de"),
         ("o'brien@example.ie", "o'brien@example.ie"),
+        ("a" * (limits.MAX_EMAIL - 5) + "@b.de", "a" * (limits.MAX_EMAIL - 5) + "@b.de"),
     ],
 )
 def test_an_email_address_is_trimmed_and_lower_cased(value: str, stored: str) -> None:
