@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 
 from fleetroll.core import limits
 from fleetroll.core.certificates import KeyKind, KeyType, Reason, Revocation
-from fleetroll.core.faults import Fault
+from fleetroll.core.faults import Fault, Kind
 from fleetroll.pki import keys, requests
 from fleetroll.pki.port import Issued, Request, Signer, Terms
 from fleetroll.pki.x509 import X509
@@ -293,6 +293,16 @@ def test_an_anchor_has_the_key_identifier_by_which_certificates_name_its_authori
     assert PKI.describe(PKI.anchor(certificate(key, identifier)) or b"").subject_key == identifier.hex()
 
 
+@pytest.mark.parametrize("serial", [b"\x00", b"\xff"], ids=["0", "-1"])
+def test_an_authority_with_a_serial_number_that_should_not_be_has_an_anchor(serial: bytes) -> None:
+    """There are such authorities, and their clients' certificates seldom name them by it."""
+    der = certificate(keys.make(KeyKind()), None, serial=0x7F)
+    anchor = PKI.anchor(der.replace(b"\x02\x01\x7f", b"\x02\x01" + serial, 1))
+    assert anchor is not None
+    assert PKI.describe(anchor).subject.common_name == "Maker"
+    assert x509.load_der_x509_certificate(anchor).serial_number > 0
+
+
 def test_an_authority_without_a_key_identifier_is_known_by_the_usual_one() -> None:
     key = keys.make(KeyKind())
     anchor = PKI.anchor(certificate(key, None))
@@ -347,3 +357,5 @@ def test_keys_of_rsa_wait_in_a_line_with_an_end(monkeypatch: pytest.MonkeyPatch)
 
     found = asyncio.run(ask())
     assert [isinstance(one, bytes) for one in found] == [True, True, False, True, True, False, True]
+    refused = [(one.kind, one.code, one.retry_after) for one in found if isinstance(one, Fault)]
+    assert refused == [(Kind.UNAVAILABLE, "too_many_keys", limits.KEY_TIME)] * 2

@@ -85,7 +85,8 @@ HOLDS = [
     '$.lines like_regex "one.*two" flag "s"', '$.lines like_regex "e[^x]*t" flag "si"',
     "$.gone <= null", "$.gone >= null", '$.on.type() == "boolean"', '$."a b".type() == "object"',
     '$.gone.type() == "null"', '($.temp > "x" || $.temp > 100) is unknown', '($.temp < "x" && $.on == true) is unknown',
-    "(1 + $.sensors[*].value == 6) is unknown",
+    "(1 + $.sensors[*].value == 6) is unknown", "(($.sensors ? ((@.value > 50) && (@.type == \"h\")).value) + 1) == 61",
+    "(($.sensors ? ((@.value > 5))) == 1 || $.on == true)", "!exists($.tags[1048576])",
     "strict ($.tags == $.tags) is unknown", "strict $.list[1 to 1][0] == $.größe", "strict $.gone == $.gone",
 ]  # fmt: skip
 DOES_NOT = [
