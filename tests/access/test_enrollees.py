@@ -85,6 +85,7 @@ def test_a_label_names_one_dms_of_one_organization(world: World, verb: str) -> N
         "own.~line",
         "own~line~line",
         "nowhere~line",
+        "nowhere.below~line",
         "*",
     ):
         assert ask(world, label, verb) == 404, label

@@ -147,3 +147,21 @@ def test_who_may_use_a_subject_can(subject: Subject, desk: Desk, world: World) -
     for user in [*allowed, desk.user(world.own, "admin", frozenset({row.scope}))]:
         parts, _ = desk.device(world.own)
         assert desk.ask(subject, user, parts, world.own)["status"] == row.done
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=NAMES)
+def test_of_a_disabled_organization_and_all_below_it_nobody_may_use_a_subject(
+    subject: Subject, desk: Desk, world: World, state: State
+) -> None:
+    """The broker cuts them off, but what they asked may be on its way."""
+    row, tenant = ROWS[subject.subject], world.root.child(next(world.names))
+    asked = []
+    for asker in (tenant, tenant.child("below")):
+        parts, itself = desk.device(asker)
+        asked.append((itself if row.least == "device" else desk.user(asker, "admin"), parts, asker))
+    assert world.app.request("PATCH", f"/v1/organizations/{tenant.path}", {"disabled": True}).status == 200
+    before = state.all()
+    assert all(desk.ask(subject, *one)["status"] != row.done for one in asked)
+    assert state.all() == before
+    assert world.app.request("PATCH", f"/v1/organizations/{tenant.path}", {"disabled": False}).status == 200
+    assert all(desk.ask(subject, *one)["status"] == row.done for one in asked)

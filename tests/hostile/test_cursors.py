@@ -26,6 +26,7 @@ from fleetroll.wire.log import AccessLog
 from tests.support.app import ADMIN_KEY, App, asgi, running
 from tests.support.effort import often
 from tests.support.raw import NATIVE, assert_refused
+from tests.support.server_keys import ANOTHER_KEY
 
 LISTS = {
     "devices": "/v1/devices",
@@ -190,6 +191,14 @@ def test_a_cursor_of_another_tenant_shows_nothing(app: App) -> None:
     for path in LISTS.values():
         refused(app, path, cursor_of(app, path), key=theirs)
         refused(app, path, cursor_of(app, path, key=theirs))
+
+
+def test_a_cursor_that_was_signed_with_another_server_key_is_refused(app: App, tmp_path: Path) -> None:
+    """So nobody makes one who only knows how: this server has the same lists, of the same organization."""
+    with running(tmp_path / "data", server_key=ANOTHER_KEY) as other:
+        fill(other)
+        for path in LISTS.values():
+            refused(app, path, cursor_of(other, path))
 
 
 def test_a_cursor_expires_after_its_day_and_says_so(tmp_path: Path) -> None:

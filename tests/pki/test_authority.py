@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 
 from fleetroll.core import limits
 from fleetroll.core.certificates import KeyKind, KeyType, Reason, Revocation
-from fleetroll.core.faults import Fault
+from fleetroll.core.faults import Fault, Kind
 from fleetroll.pki import keys, requests
 from fleetroll.pki.port import Issued, Request, Signer, Terms
 from fleetroll.pki.x509 import X509
@@ -172,6 +172,11 @@ def test_an_authority_of_a_clock_that_was_ahead_is_not_called_expired(signer: Si
         assert refusal.value.code == "authority_not_yet_valid"
 
 
+def test_a_certificate_holds_from_the_second_in_which_it_was_issued(signer: Signer) -> None:
+    issued = PKI.issue(signer, request(), Terms(NOW + SECOND - 1, NOW + DAY + 1))
+    assert (issued.not_before, issued.not_after) == (NOW, NOW + DAY)
+
+
 def test_only_asked_for_names_that_the_terms_allow_are_in_it(signer: Signer) -> None:
     wanted = request("pump-1", "pump-1.example.com")
     for allowed in (False, True):
@@ -194,7 +199,14 @@ def test_the_issuer_of_a_certificate_is_known_by_its_key(signer: Signer) -> None
     assert not PKI.is_issued_by(issued.der, issued.der)
 
 
-def certificate(key: keys.PrivateKey, identifier: bytes | None, serial: int = 7, *, is_ca: bool | None = True) -> bytes:
+def certificate(
+    key: keys.PrivateKey,
+    identifier: bytes | None,
+    serial: int = 7,
+    *,
+    is_ca: bool | None = True,
+    issuer: x509.AuthorityKeyIdentifier | None = None,
+) -> bytes:
     """An authority's certificate with that key identifier. With None for `is_ca` it says nothing of that."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Maker")])
     builder = x509.CertificateBuilder(name, name, key.public_key(), serial)
@@ -202,10 +214,37 @@ def certificate(key: keys.PrivateKey, identifier: bytes | None, serial: int = 7,
         builder = builder.add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
     if identifier is not None:
         builder = builder.add_extension(x509.SubjectKeyIdentifier(identifier), critical=False)
+    if issuer is not None:
+        builder = builder.add_extension(issuer, critical=False)
     builder = builder.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(
         datetime(2040, 1, 1, tzinfo=UTC)
     )
     return builder.sign(key, requests.hash_for(key)).public_bytes(Encoding.DER)
+
+
+def test_an_authority_bears_its_name_and_that_of_its_owner(signer: Signer) -> None:
+    info = PKI.describe_authority(signer.certificate)
+    assert (info.subject.common_name, info.subject.organization) == ("Acme devices", "acme")
+    assert info.issuer == info.subject
+
+
+def test_a_strangers_certificate_is_described_by_what_it_has() -> None:
+    key, other = keys.make(KeyKind()), keys.make(KeyKind()).public_key()
+    assert PKI.describe(certificate(key, None, serial=0x7)).serial == "07"
+    by_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(other)
+    by_serial = x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(x509.Name([]))], 7)
+    found = [PKI.describe(certificate(key, None, issuer=issuer)).issuer_key for issuer in (None, by_key, by_serial)]
+    assert found == ["", (by_key.key_identifier or b"").hex(), ""]
+
+
+@pytest.mark.parametrize(("padding", "taken"), [(0, True), (limits.MAX_CERTIFICATE, False)])
+def test_a_certificate_is_read_up_to_its_bound(padding: int, taken: bool) -> None:
+    der = certificate(keys.make(KeyKind()), bytes(padding))
+    if taken:
+        assert PKI.describe(der).subject.common_name == "Maker"
+    else:
+        with pytest.raises(Fault, match="not an X"):
+            PKI.describe(der)
 
 
 @pytest.mark.parametrize("is_ca", [False, None])
@@ -252,6 +291,16 @@ def test_an_anchor_has_the_key_identifier_by_which_certificates_name_its_authori
     whole = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     identifier = hashlib.sha256(whole).digest()
     assert PKI.describe(PKI.anchor(certificate(key, identifier)) or b"").subject_key == identifier.hex()
+
+
+@pytest.mark.parametrize("serial", [b"\x00", b"\xff"], ids=["0", "-1"])
+def test_an_authority_with_a_serial_number_that_should_not_be_has_an_anchor(serial: bytes) -> None:
+    """There are such authorities, and their clients' certificates seldom name them by it."""
+    der = certificate(keys.make(KeyKind()), None, serial=0x7F)
+    anchor = PKI.anchor(der.replace(b"\x02\x01\x7f", b"\x02\x01" + serial, 1))
+    assert anchor is not None
+    assert PKI.describe(anchor).subject.common_name == "Maker"
+    assert x509.load_der_x509_certificate(anchor).serial_number > 0
 
 
 def test_an_authority_without_a_key_identifier_is_known_by_the_usual_one() -> None:
@@ -308,3 +357,5 @@ def test_keys_of_rsa_wait_in_a_line_with_an_end(monkeypatch: pytest.MonkeyPatch)
 
     found = asyncio.run(ask())
     assert [isinstance(one, bytes) for one in found] == [True, True, False, True, True, False, True]
+    refused = [(one.kind, one.code, one.retry_after) for one in found if isinstance(one, Fault)]
+    assert refused == [(Kind.UNAVAILABLE, "too_many_keys", limits.KEY_TIME)] * 2

@@ -16,7 +16,19 @@ from fleetroll.core.certificates import KeyKind, KeyType
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.pki import keys, requests
 from tests.support import der
-from tests.support.der import COMMON_NAME, ORGANIZATION, SEQUENCE, UTF8, alternatives, extension, name, part, tlv
+from tests.support.der import (
+    BITS,
+    COMMON_NAME,
+    ORGANIZATION,
+    SEQUENCE,
+    SET,
+    UTF8,
+    alternatives,
+    extension,
+    name,
+    part,
+    tlv,
+)
 from tests.support.effort import often
 
 GOOD = der.device("pump-1", alternatives(tlv(0x82, b"pump-1.example.com"), tlv(0x87, b"\x0a\x00\x00\x01")))
@@ -87,6 +99,8 @@ def subjects() -> Iterator[tuple[str, bytes]]:
     yield "a line end", der.request(name(part(COMMON_NAME, b"pump-1\r\nX: y")))
     yield "text that turns round", der.request(name(part(COMMON_NAME, "\u202epump".encode())))
     yield "257 characters", der.request(name(part(COMMON_NAME, b"x" * 257)))
+    unique = tlv(SEQUENCE, b"\x06\x03\x55\x04\x2d", tlv(BITS, b"\x00\x05"))  # x500UniqueIdentifier, which has no text
+    yield "a part that is no text", der.request(name(CN, tlv(SET, unique)))
     yield "many parts", der.request(name(CN, *(part(ORGANIZATION, b"x") for _ in range(100))))
 
 
@@ -162,6 +176,20 @@ def test_a_name_has_so_many_parts_and_no_more() -> None:
     assert requests.read(der.request(name(CN, *more[1:]))).subject.common_name == "pump-1"
     with pytest.raises(Fault):
         requests.read(der.request(name(CN, *more)))
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_alternative_names_are_taken_up_to_their_number_and_length(beyond: int) -> None:
+    many = [tlv(0x82, b"a%d.b" % number) for number in range(limits.MAX_ALTERNATIVE_NAMES + beyond)]
+    long = [tlv(0x86, b"urn:".ljust(limits.MAX_SUBJECT_TEXT + beyond, b"x"))]
+    for names in (many, long):
+        asked = der.device("pump-1", alternatives(*names))
+        if not beyond:
+            assert requests.read(asked).subject.common_name == "pump-1"
+            continue
+        with pytest.raises(Fault) as refusal:
+            requests.read(asked)
+        assert (refusal.value.code, refusal.value.field) == ("invalid_alternative_name", "subjectAltName")
 
 
 def test_the_requests_that_the_tables_vary_are_good() -> None:

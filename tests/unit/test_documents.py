@@ -245,9 +245,11 @@ def test_depth_is_judged_on_well_formed_and_broken_bodies(body: bytes, expected:
     [
         (b"[[],{}]", False),
         (b"[[],{},[]]", True),
+        (b'[[],{},"[]"]', False),
         (b'["[[[[", "\\"[[[["]', False),
         (b'["]]]]"]', False),
-        (b"]]]]", True),
+        (b"[[[[", True),
+        (b"]]}}", True),
         (b"{{{{", True),
     ],
 )

@@ -39,6 +39,14 @@ def test_each_later_credential_is_the_next_version_and_says_so() -> None:
     ]
 
 
+@pytest.mark.parametrize(("active", "versions"), [(1, {"0": "0a", "5": "0b"}), (5, {"0": "0a"})])
+def test_a_credential_gets_no_version_that_was_used_before(active: int, versions: dict[str, str]) -> None:
+    by_hand = Slot(Status.ACTIVE, active, "x509", versions)
+    assert by_hand.active is None
+    slot = identity.bind(by_hand, "0c", ENDS, WINDOWS, NOW)
+    assert (slot.active_version, slot.active, slot.versions) == (6, "0c", {**versions, "6": "0c"})
+
+
 @pytest.mark.parametrize(
     ("days", "status"),
     [

@@ -83,6 +83,10 @@ HOLDS = [
     "strict ($.said.double() == 16) is unknown", "strict $.said[1].double() == $.said[last].double()",
     "exists($.** ? (@.value.abs() > 50))", "strict $.list[0][0] < $.list.size()",
     '$.lines like_regex "one.*two" flag "s"', '$.lines like_regex "e[^x]*t" flag "si"',
+    "$.gone <= null", "$.gone >= null", '$.on.type() == "boolean"', '$."a b".type() == "object"',
+    '$.gone.type() == "null"', '($.temp > "x" || $.temp > 100) is unknown', '($.temp < "x" && $.on == true) is unknown',
+    "(1 + $.sensors[*].value == 6) is unknown", "(($.sensors ? ((@.value > 50) && (@.type == \"h\")).value) + 1) == 61",
+    "(($.sensors ? ((@.value > 5))) == 1 || $.on == true)", "!exists($.tags[1048576])",
     "strict ($.tags == $.tags) is unknown", "strict $.list[1 to 1][0] == $.größe", "strict $.gone == $.gone",
 ]  # fmt: skip
 DOES_NOT = [
@@ -97,7 +101,7 @@ DOES_NOT = [
     "$.gone + 1 == 1", "1 / 3 == 0.3333333333333333", "strict $.list[0][5] == 1", "strict $.temp.a[*] == 1",
     "$.big == 9007199254740992.0", "$.temp == 51.50000000000000000001", "$.large == 99999999999999991611392",
     "strict $.env == $.tags[0]", "strict $.temp <= $.sensors[0].value", "strict $.env < $.temp",
-    "exists($.*.abs())", "strict $.list[last - 7][0] == 1", 'strict $.on != "x"',
+    "$.gone < null", "$.gone > null", "exists($.*.abs())", "strict $.list[last - 7][0] == 1", 'strict $.on != "x"',
 ]  # fmt: skip
 REFUSED = [
     "", "env == 1", "$.a ==", "== 1", "$.a = 1", "$.a == 1 &&", "($.a == 1", "$.a == 1)", "$.a && $.b", "!$.a",
@@ -256,6 +260,7 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "steps"),
     [
+        ("$.a", ("a",)),
         ("$.a.b", ("a", "b")),
         ('$."a b"[0]', ("a b", 0)),
         ("$.a[last]", ("a", -1)),

@@ -119,6 +119,11 @@ def test_a_tag_has_no_comma_and_no_space_around_it(value: str) -> None:
     assert code(names.tag, value) == "invalid_tag"
 
 
+@pytest.mark.parametrize("value", ["a", "a" * limits.MAX_TAG])
+def test_a_tag_has_one_character_up_to_its_limit(value: str) -> None:
+    assert names.tag(value) == value
+
+
 @pytest.mark.parametrize("value", ["", "a" * (limits.MAX_TAG + 1)])
 def test_the_bound_of_a_tag_is_not_said_of_the_list(value: str) -> None:
     with pytest.raises(Fault, match=rf"tags: a tag must have 1 to {limits.MAX_TAG} characters\."):
@@ -177,6 +182,7 @@ def test_a_device_in_the_default_cohort_is_stored_in_none(value: str | None, sto
         ("a.b+c@d.example.org", "a.b+c@d.example.org"),
         ("jürgen@example.de", "jürgen@example.de"),
         ("o'brien@example.ie", "o'brien@example.ie"),
+        ("a" * (limits.MAX_EMAIL - 5) + "@b.de", "a" * (limits.MAX_EMAIL - 5) + "@b.de"),
     ],
 )
 def test_an_email_address_is_trimmed_and_lower_cased(value: str, stored: str) -> None:
@@ -219,6 +225,7 @@ def test_a_prefixed_id_is_read_only_under_its_prefix(number: int) -> None:
     assert ids.parse_prefixed("cus_", text) is None
     assert ids.parse_prefixed("dev_", text.upper()) is None
     assert ids.parse_prefixed("dev_", f"dev_{text}") is None
+    assert ids.parse_prefixed("dev_", ids.base36(number)) is None
 
 
 @given(st.integers(0, 2**32 - 1), IDS)
@@ -237,6 +244,11 @@ def test_other_hex_is_no_device(text: str) -> None:
 @given(st.integers(1, 1000))
 def test_a_whole_number_is_read_up_to_its_bound(number: int) -> None:
     assert names.positive(str(number), "limit", 1000) == number
+
+
+@pytest.mark.parametrize("number", [0, ids.MAX_ID])
+def test_a_whole_number_may_be_any_that_a_record_has(number: int) -> None:
+    assert names.whole(str(number), "id", 0, ids.MAX_ID) == number
 
 
 @pytest.mark.parametrize(

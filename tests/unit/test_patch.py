@@ -148,10 +148,10 @@ def copied(origin: str, path: str) -> dict[str, object]:
     return {"op": "copy", "from": origin, "path": path}
 
 
-def nested(levels: int) -> Any:
-    value: Any = []
+def nested(levels: int, kind: type = list) -> Any:
+    value: Any = kind()
     for _ in range(levels - 1):
-        value = [value]
+        value = [value] if kind is list else {"": value}
     return value
 
 
@@ -197,8 +197,9 @@ def test_the_root_can_be_replaced_by_another_object(op: str) -> None:
 
 def test_a_lenient_test_without_a_value_finds_nothing_where_nothing_is() -> None:
     assert patched(START, [{"op": "test", "path": "/missing"}], lenient=True) == START
-    with pytest.raises(Fault):
-        patched(START, [{"op": "test", "path": "/a"}], lenient=True)
+    for op in ("test", "add", "replace"):
+        with pytest.raises(Fault):
+            patched(START, [{"op": op, "path": "/a"}], lenient=True)
     with pytest.raises(Fault):
         patched(START, [{"op": "test", "path": "/missing"}])
 
@@ -207,8 +208,9 @@ def test_lenient_move_and_copy_work_and_create_parents() -> None:
     patch = [move("/a", "/x/y"), copied("/n", "/x/n")]
     expected = {"loc": "x", "arr": [1, 2], "n": {"k": "v"}, "x": {"y": 1, "n": {"k": "v"}}}
     assert patched(START, patch, lenient=True) == expected
-    with pytest.raises(Fault):
-        patched(START, [move("/missing", "/b")], lenient=True)
+    for refused in (move("/missing", "/b"), move("/n", "/n/k/deeper")):
+        with pytest.raises(Fault):
+            patched(START, [refused], lenient=True)
 
 
 def test_an_empty_patch_changes_nothing() -> None:
@@ -226,6 +228,8 @@ def test_an_empty_patch_changes_nothing() -> None:
         {"op": "replace", "path": "", "value": 1},
         {"op": "replace", "path": "/missing", "value": 1},
         {"op": "test", "path": "/missing", "value": None},
+        {"op": "test", "path": "/loc/0", "value": "x"},
+        {"op": "test", "path": "/a/0", "value": 1},
         add("/arr/3", 1),
         add("/arr/01", 1),
         add("/arr/-1", 1),
@@ -241,6 +245,7 @@ def test_an_empty_patch_changes_nothing() -> None:
         move("/missing", "/missing"),
         move("/a", "/x/y"),
         copied("/missing", "/b"),
+        copied("/loc/0", "/b"),
         copied("/a", ""),
     ],
 )
@@ -266,6 +271,7 @@ def test_an_operation_that_does_not_fit_the_document_is_refused_and_named(operat
         [{"op": "add"}],
         [{"op": ["add"], "path": "/a", "value": 1}],
         [{"op": "ADD", "path": "/a", "value": 1}],
+        [{"OP": "add", "path": "/a", "value": 1}],
         [{"op": "add", "path": "/a"}],
         [{"op": "replace", "path": "/a"}],
         [{"op": "test", "path": "/a"}],
@@ -348,8 +354,12 @@ def test_a_patch_has_at_most_a_hundred_operations() -> None:
 
 
 def test_a_patch_has_at_most_64_kib() -> None:
-    with pytest.raises(Fault):
-        patched({}, [add("/a", "x" * limits.MAX_PATCH), {"op": "remove", "path": "/a"}])
+    """Whatever it makes of the document, which here stays small."""
+    around = len(documents.encode([add("/a", ""), add("/a", 1)], "patch"))
+    longest = "x" * (limits.MAX_PATCH - around)
+    assert patched({}, [add("/a", longest), add("/a", 1)]) == {"a": 1}
+    with pytest.raises(Fault, match="at most"):
+        patched({}, [add("/a", longest), add("/a", 10)])
 
 
 @pytest.mark.parametrize(
@@ -375,9 +385,15 @@ def test_a_document_may_fill_its_64_kib_to_the_last_byte() -> None:
     filled = {"a": "x" * (limits.MAX_DOCUMENT - len('{"a":"","b":[1]}')), "b": [1]}
     assert patched(filled, [{"op": "remove", "path": "/b/0"}, add("/b/-", 2)])["b"] == [2]
     assert patched(filled, [move("/b", "/c")])["c"] == [1]
-    for operation in (add("/b/-", 2), add("/b/0", 2), add("/c", 2), {"op": "replace", "path": "/b/0", "value": 10}):
+    emptier = {"a": filled["a"]}
+    assert patched(emptier, [add("/b", [1])]) == filled
+    for document, operation in (
+        *((filled, one) for one in (add("/b/-", 2), add("/b/0", 2), add("/c", 2))),
+        (filled, {"op": "replace", "path": "/b/0", "value": 10}),
+        (emptier, add("/bb", [1])),
+    ):
         with pytest.raises(Fault):
-            patched(filled, [operation])
+            patched(document, [operation])
 
 
 @pytest.mark.parametrize(
@@ -405,12 +421,26 @@ def test_a_small_patch_makes_a_deep_document_no_deeper_than_it_may_be(patch: lis
         patched({"a": nested(30)}, patch, lenient=True)
 
 
+@pytest.mark.parametrize("kind", [list, dict])
+def test_a_deep_patch_makes_a_shallow_document_no_deeper_than_it_may_be(kind: type) -> None:
+    deepest = nested(limits.MAX_JSON_DEPTH - 1, kind)
+    assert patched({}, [add("/b", deepest), move("/b", "/c")]) == {"c": deepest}
+    with pytest.raises(Fault):
+        patched({}, [add("/b", deepest), move("/b", "/c/d")], lenient=True)
+
+
+def test_a_pointer_may_have_as_many_steps_as_a_document_has_levels() -> None:
+    found = patched({}, [add("/a" * limits.MAX_JSON_DEPTH, 1)], lenient=True)
+    assert documents.depth(documents.encode(found, "document")) == limits.MAX_JSON_DEPTH
+
+
 def test_depth_counts_what_is_there_and_not_what_was() -> None:
     document = {"a": [], "p": {"q": {"r": {}}}}
-    filled, emptied = add("/a/-", nested(29)), {"op": "remove", "path": "/a/0"}
-    assert patched(document, [filled, emptied, copied("/a", "/p/q/r/s")])["p"] == {"q": {"r": {"s": []}}}
-    with pytest.raises(Fault):
-        patched(document, [filled, copied("/a", "/p/q/r/s")])
+    for filled in (add("/a/-", nested(29)), add("/a", [nested(29)])):
+        emptied = {"op": "remove", "path": "/a/0"}
+        assert patched(document, [filled, emptied, copied("/a", "/p/q/r/s")])["p"] == {"q": {"r": {"s": []}}}
+        with pytest.raises(Fault):
+            patched(document, [filled, copied("/a", "/p/q/r/s")])
 
 
 KEYS = st.sampled_from(["a", "b", "é", "", "0", "1", "-", "~"])
@@ -511,8 +541,8 @@ def test_a_merge_patch_sets_and_removes_exactly_the_members_it_names(target: Any
 
 
 def test_a_merge_patch_that_nests_too_deeply_is_refused() -> None:
-    patch: dict[str, Any] = {}
-    for _ in range(5000):
-        patch = {"a": patch}
-    with pytest.raises(Fault):
-        apply_merge_patch({}, patch)
+    deepest = nested(limits.MAX_JSON_DEPTH, dict)
+    assert apply_merge_patch({}, deepest) == deepest
+    for levels in (limits.MAX_JSON_DEPTH + 1, 5000):
+        with pytest.raises(Fault):
+            apply_merge_patch({}, nested(levels, dict))

@@ -141,3 +141,37 @@ def test_no_two_purposes_share_a_derived_key(purposes: list[str]) -> None:
     keys = {tokens.derive(SERVER_KEY, purpose) for purpose in purposes}
     assert len(keys) == len(purposes)
     assert {len(key) for key in keys} == {32}
+
+
+@pytest.mark.parametrize(
+    ("made", "ever"),
+    [
+        (TOKEN, "flr_a_aaaaaaaaaaaa_bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0WOnOZ"),
+        (tokens.digest(SERVER_KEY, TOKEN), "7054448ac26edcd9dc705e9122d6769a1dd0a81e98949179d81fbe3b146d1c6b"),
+        (tokens.preset_prefix(SERVER_KEY, "an operator's own key"), "preset:1f016d335fc930c3dabdc06b"),
+        (tokens.device_token(SERVER_KEY, 1234, 2), "AAAAAATSyco37mVz0hOakCTJgT94JVhW"),
+        (tokens.project_key(SERVER_KEY, 7, 2), "0000000007639dabfada2f31152eaf36"),
+        (tokens.mark(SERVER_KEY), "01a1a5c563b42aecf881d7d9fb34dcb381f38437180faf388094021eab9e8f4a"),
+        (
+            tokens.derive(SERVER_KEY, "authority-keys").hex(),
+            "e83c3751088cec03ef56b53e8b739c93996b2ebeef69dc2a30cfcec107239902",
+        ),
+    ],
+    ids=["API key", "its digest", "preset key", "device token", "project key", "mark of the server key", "derived key"],
+)
+def test_what_is_made_from_a_server_key_never_changes(made: str, ever: str) -> None:
+    """It is in firmware, in scripts and in databases, where another release must find it good."""
+    assert made == ever
+
+
+@given(st.sampled_from(tokens.Grant), st.integers(0, 62**5 - 1), st.integers(0, 62**7 - 1), SECRETS)
+def test_a_token_of_a_client_says_whose_it_is_and_what_it_is_for(
+    grant: tokens.Grant, org: int, key: int, secret: str
+) -> None:
+    token = tokens.assemble_grant(grant, org, key, secret)
+    assert tokens.is_grant(token)
+    assert re.fullmatch(tokens.TOKEN_PATTERN, token)
+    assert [tokens.parse_grant(one, token) for one in tokens.Grant] == [
+        (org, key) if one is grant else None for one in tokens.Grant
+    ]
+    assert tokens.parse_grant(grant, f"{token[:-1]}{'a' if token[-1] != 'a' else 'b'}") is None

@@ -139,6 +139,7 @@ def test_principals_who_left_are_forgotten_and_those_who_wait_are_not() -> None:
         admit((limiter, principal))
         clock.now += 0.0001
     assert {refused((limiter, principal)) for principal in range(35_100, 45_000)} == {1}
+    assert limiter.state.get("key", 1) is None
     assert refused((limiter, 1)) is None
 
 

@@ -30,7 +30,7 @@ def base36(number: int) -> str:
 
 def parse_base36(text: str) -> int | None:
     """The number of canonical base-36 text, or None: one id has one spelling."""
-    if not 0 < len(text) <= 13 or not text.isascii() or text.strip(_DIGITS):
+    if not 0 < len(text) <= 13 or text.strip(_DIGITS):
         return None
     number = int(text, 36)
     return number if number <= MAX_ID and base36(number) == text else None
@@ -66,7 +66,7 @@ def device_hex(created_at: int, number: int) -> str:
 
 def parse_device_hex(text: str) -> int | None:
     """The id in 24 lower-case hex digits; None for anything else."""
-    if len(text) != 24 or not text.isascii() or text.strip("0123456789abcdef"):
+    if len(text) != 24 or text.strip("0123456789abcdef"):
         return None
     number = int(text[8:], 16)
     return number if number <= MAX_ID else None

@@ -1,6 +1,7 @@
 """Check-in: devices that report by themselves, by chunks and by JSON, with the key of their project."""
 
 import base64
+import gzip
 import binascii
 import subprocess
 import sys
@@ -98,6 +99,8 @@ def test_chunks_come_in_base64_and_many_in_one_request(app: App) -> None:
     encoded = {"content_type": "application/octet-stream", "content_encoding": "base64"}
     reply = report(app, "POST", "/api/v0/chunks/B64", raw=base64.b64encode(VENDORS), **encoded)
     assert (reply.status, device(app, "B64")["hardware_version"]) == (202, "test-hardware")
+    packed = {**encoded, "content_encoding": "gzip"}
+    assert report(app, "POST", "/api/v0/chunks/B64", raw=gzip.compress(VENDORS), **packed).status == 415
     part = b"--x\r\nContent-Length: %dContent-Type: application/octet-stream\r\n\r\n%s\r\n"
     body = b"".join(part % (len(one), one) for one in (VENDORS, framed(message(EVENT)))) + b"--x--\r\n"
     reply = report(app, "POST", "/api/v0/chunks/MANY", raw=body, content_type="multipart/mixed; boundary=x")
