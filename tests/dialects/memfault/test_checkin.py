@@ -1,8 +1,8 @@
 """Check-in: devices that report by themselves, by chunks and by JSON, with the key of their project."""
 
 import base64
-import gzip
 import binascii
+import gzip
 import subprocess
 import sys
 from pathlib import Path
