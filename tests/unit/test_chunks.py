@@ -4,7 +4,7 @@ import base64
 import binascii
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fleetroll.core import chunks, limits
@@ -45,6 +45,7 @@ def join(sent: list[bytes], partial: Partial | None = None) -> list[Step]:
 
 
 @given(st.binary(min_size=1, max_size=700), st.integers(1, 300))
+@example(bytes(20_000), 170)  # lengths and offsets of one, two and three bytes
 def test_a_message_comes_out_as_it_went_in(message: bytes, size: int) -> None:
     steps = join(cut(message, size))
     assert steps[-1] == Step(message=message)
@@ -86,6 +87,11 @@ def test_a_chunk_that_is_missing_repeated_or_damaged_makes_no_message(
         assert not complete or (complete == [message] and wrong[-len(sent) :] == sent)
 
 
+@pytest.mark.parametrize("chunk", [b"\x08abc\0\0", b"\x08\0\0", b"\x08\0", b"\0\0\0", b"\x08"])
+def test_a_message_that_is_damaged_or_empty_is_lost(chunk: bytes) -> None:
+    assert feed(None, chunk) == Step(lost=True)
+
+
 def test_a_new_message_ends_the_one_before_and_says_so() -> None:
     first, whole = cut(b"x" * 50, 20), cut(b"new", 20)
     steps = join([first[0], *whole])
@@ -93,7 +99,9 @@ def test_a_new_message_ends_the_one_before_and_says_so() -> None:
 
 
 def test_a_message_of_any_announced_length_takes_no_more_room_than_there_is() -> None:
+    assert feed(None, b"\x48" + varint(limits.MAX_MESSAGE) + b"x").partial
     assert feed(None, b"\x48" + varint(limits.MAX_MESSAGE + 1) + b"x").lost
+    assert feed(None, b"\x48" + varint(3) + b"y" * 9).lost
     begun = feed(None, b"\x48" + varint(3) + b"x").partial
     assert feed(begun, b"\xc0" + varint(1) + b"y" * 9).lost
 
@@ -137,3 +145,4 @@ def test_what_is_not_what_it_is_said_to_be_is_one_chunk() -> None:
     assert chunks.contents(b"CAMN", encoded=True, multipart=False) == [b"\x08\x03\x0d"]
     assert chunks.contents(b"!", encoded=True, multipart=False) == [b"!"]
     assert chunks.contents(b"no boundary", encoded=False, multipart=True) == [b"no boundary"]
+    assert chunks.contents(b"--x\r\n\r\n1\r\n--x--", encoded=False, multipart=False) == [b"--x\r\n\r\n1\r\n--x--"]

@@ -170,6 +170,36 @@ def test_a_slug_is_safe_in_any_path(value: str, taken: bool) -> None:
         assert code(names.slug, value) == "invalid_slug"
 
 
+@pytest.mark.parametrize("value", ["a", "line-1", "a.b_c-D9", "..a", "a" * limits.MAX_AUTHORITY_NAME])
+def test_a_dms_or_an_authority_has_a_name_that_is_one_step_of_a_path(value: str) -> None:
+    assert names.path_segment(value, "name") == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", ".", "..", "-", "_._", "a b", "a/b", "a~b", "línea", "٣", "a\n", "a" * (limits.MAX_AUTHORITY_NAME + 1)],
+)
+def test_a_dms_or_an_authority_has_no_other_name(value: str) -> None:
+    assert code(names.path_segment, value, "name") == "invalid_name"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("Ann's 1st_floor-2.b, left", True),
+        ("Größe", True),
+        ("a" * limits.MAX_PLAIN_NAME, True),
+        ("a" * (limits.MAX_PLAIN_NAME + 1), False),
+        ("", False),
+        (" ", False),
+        ("a/b", False),
+        ("a\tb", False),
+    ],
+)
+def test_a_plain_name_is_letters_digits_blanks_and_few_marks(value: str, shown: bool) -> None:
+    assert names.is_plain_name(value) is shown
+
+
 @pytest.mark.parametrize(("value", "stored"), [(None, None), ("default", None), ("pilot", "pilot")])
 def test_a_device_in_the_default_cohort_is_stored_in_none(value: str | None, stored: str | None) -> None:
     assert names.cohort(value) == stored

@@ -64,6 +64,8 @@ def idents(app: App, **query: Any) -> list[str]:
         ("metadata.floor > 2", ["delta"]),
         ("metadata.floor:*", ["bravo", "delta"]),
         ("metadata.spare = true", ["delta"]),
+        ("metadata.spare = false", []),
+        ("metadata.spare:* AND NOT metadata.spare = false", ["delta"]),
         ("metadata.note = null", ["delta"]),
         ("software.version = 2.0", ["delta"]),
         ('software.version = "2.0"', ["delta"]),

@@ -327,3 +327,74 @@ def test_a_part_stored_before_it_was_forbidden_is_in_the_way_of_no_other_change(
 def test_parts_that_break_a_rule_are_refused_and_nothing_is_kept(app: App, members: dict[str, Any], field: str) -> None:
     assert refused(app.request("POST", "/v1/templates", {"name": "t", **members})) == (400, "invalid_template", field)
     assert app.request("GET", "/v1/templates").json()["templates"] == []
+
+
+TURNED = "\u202eabc"  # which would turn round what is shown after it
+
+
+@pytest.mark.parametrize(
+    ("member", "part"),
+    [
+        *(("datastreams", {"pin": "v1", name: TURNED}) for name in ("label", "unit", "unit_symbol")),
+        *(("events", {**HOT, name: TURNED}) for name in ("name", "description")),
+        *(("metafields", {**SERIAL, name: TURNED}) for name in ("name", "description", "hint", "icon")),
+        ("metafields", {"name": "f", "type": "List", "options": ["a", TURNED]}),
+    ],
+)
+def test_the_texts_of_a_part_are_such_as_people_can_read(app: App, member: str, part: dict[str, Any]) -> None:
+    reply = app.request("POST", "/v1/templates", {"name": "t", member: [part]})
+    assert refused(reply) == (400, "invalid_text", member)
+
+
+def fields(count: int) -> list[dict[str, Any]]:
+    return [{"name": f"f{number}", "type": "Text"} for number in range(count)]
+
+
+def choice(count: int) -> dict[str, Any]:
+    return {"name": "f", "type": "List", "options": [f"o{number}" for number in range(count)]}
+
+
+@pytest.mark.parametrize(
+    ("member", "just", "beyond"),
+    [
+        ("datastreams", [{"pin": "v1", "alias": "v1"}], [{"pin": "v1", "alias": "V2"}]),
+        ("datastreams", [{"pin": "v1", "min": 1, "max": 1}], [{"pin": "v1", "min": 2, "max": 1}]),
+        ("events", [{**HOT, "daily_limit": 0}], [HOT, {**HOT, "daily_limit": 0}]),
+        ("metafields", fields(limits.MAX_METAFIELDS), fields(limits.MAX_METAFIELDS + 1)),
+        ("metafields", [choice(limits.MAX_OPTIONS)], [choice(limits.MAX_OPTIONS + 1)]),
+    ],
+)
+def test_parts_are_taken_up_to_their_bounds(app: App, member: str, just: list[Any], beyond: list[Any]) -> None:
+    assert refused(app.request("POST", "/v1/templates", {"name": "t", member: beyond})) == (
+        400,
+        "invalid_template",
+        member,
+    )
+    assert app.request("POST", "/v1/templates", {"name": "t", member: just}).status == 201
+
+
+def test_no_two_parts_are_given_the_same_number(app: App) -> None:
+    parts = [{"pin": "v1"}, {"pin": "v2"}]
+    made = app.request("POST", "/v1/templates", {"name": "t", "datastreams": parts}).json()
+    number = made["datastreams"][0]["id"]
+    same = {"datastreams": [{**part, "id": number} for part in parts]}
+    assert refused(app.request("PATCH", "/v1/templates/t", same)) == (400, "invalid_template", "datastreams")
+
+
+LONG = "\u6f22" * 150
+
+
+@pytest.mark.parametrize(
+    ("member", "part"),
+    [
+        ("datastreams", {"pin": "v{}", "label": LONG, "unit": LONG, "unit_symbol": LONG}),
+        ("events", {**HOT, "code": "c{}", "description": LONG * 3}),
+        ("metafields", {"name": "f{}", "type": "Text", "hint": LONG * 3}),
+    ],
+)
+def test_all_parts_of_a_template_together_have_a_bound(app: App, member: str, part: dict[str, Any]) -> None:
+    key = next(name for name, value in part.items() if "{}" in str(value))
+    parts = [{**part, key: part[key].format(number)} for number in range(200)]
+    reply = app.request("POST", "/v1/templates", {"name": "t", member: parts})
+    assert refused(reply) == (400, "template_too_large", None)
+    assert app.request("POST", "/v1/templates", {"name": "t", member: parts[:100]}).status == 201
