@@ -271,6 +271,43 @@ async def test_whoever_notes_all_below_an_organization_misses_none_that_is_being
     assert [(change.org, change.account) for change in noted] == [(child, "A")] * 2
 
 
+async def test_whoever_notes_all_below_an_organization_misses_none_that_is_made_meanwhile(
+    store: Store, root: Organization, tmp_path: Path
+) -> None:
+    """After what is below was read, and before its locks are taken: what was read is known here late."""
+    (child,) = await made(store, root, "child")
+    is_read, is_written, is_let_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    server = urlsplit((tmp_path / "registry").read_text())
+    async with wired(lambda: server.port or 5432) as wire:
+        other = await postgres.open_store(behind(wire, server), migrate=False)
+
+        async def note(records: Records) -> None:
+            await records.organizations.names_below(root.id)  # so that the statement is prepared
+            if not is_read.is_set():
+                is_read.set()
+                wire.hears.clear()
+            await records.credentials.note_below(root.id)
+
+        async def connect(records: Records) -> None:
+            await records.credentials.insert(Credential(0, grandchild, 1, "A", "U", "0", NOW))
+            is_written.set()
+            await is_let_go.wait()
+
+        noting = asyncio.ensure_future(other.write(note))
+        await is_read.wait()
+        await asyncio.sleep(0.1)
+        (grandchild,) = await made(store, structs.replace(root, id=child, lineage=(root.id, child)), "grandchild")
+        connecting = asyncio.ensure_future(store.write(connect))
+        await is_written.wait()
+        wire.hears.set()
+        await asyncio.wait([noting], timeout=0.2)
+        is_let_go.set()
+        await asyncio.gather(connecting, noting)
+        await other.close()
+    noted = await store.read.credentials.changes(0, 10)
+    assert [(change.org, change.account) for change in noted] == [(grandchild, "A")] * 2
+
+
 async def used(store: Store, org: int) -> list[int]:
     """Two keys, by number."""
 
