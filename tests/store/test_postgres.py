@@ -271,6 +271,43 @@ async def test_whoever_notes_all_below_an_organization_misses_none_that_is_being
     assert [(change.org, change.account) for change in noted] == [(child, "A")] * 2
 
 
+async def test_whoever_notes_all_below_an_organization_misses_none_that_is_made_meanwhile(
+    store: Store, root: Organization, tmp_path: Path
+) -> None:
+    """After what is below was read, and before its locks are taken: what was read is known here late."""
+    (child,) = await made(store, root, "child")
+    is_read, is_written, is_let_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    server = urlsplit((tmp_path / "registry").read_text())
+    async with wired(lambda: server.port or 5432) as wire:
+        other = await postgres.open_store(behind(wire, server), migrate=False)
+
+        async def note(records: Records) -> None:
+            await records.organizations.names_below(root.id)  # so that the statement is prepared
+            if not is_read.is_set():
+                is_read.set()
+                wire.hears.clear()
+            await records.credentials.note_below(root.id)
+
+        async def connect(records: Records) -> None:
+            await records.credentials.insert(Credential(0, grandchild, 1, "A", "U", "0", NOW))
+            is_written.set()
+            await is_let_go.wait()
+
+        noting = asyncio.ensure_future(other.write(note))
+        await is_read.wait()
+        await asyncio.sleep(0.1)
+        (grandchild,) = await made(store, structs.replace(root, id=child, lineage=(root.id, child)), "grandchild")
+        connecting = asyncio.ensure_future(store.write(connect))
+        await is_written.wait()
+        wire.hears.set()
+        await asyncio.wait([noting], timeout=0.2)
+        is_let_go.set()
+        await asyncio.gather(connecting, noting)
+        await other.close()
+    noted = await store.read.credentials.changes(0, 10)
+    assert [(change.org, change.account) for change in noted] == [(grandchild, "A")] * 2
+
+
 async def used(store: Store, org: int) -> list[int]:
     """Two keys, by number."""
 
@@ -609,7 +646,7 @@ async def test_a_list_does_not_wait_for_ever_for_an_answer_that_is_lost(
     """As behind a firewall that has forgotten the connection, while others through it are heard."""
     for name in ("_READ", "_SCAN", "_BULK"):
         purpose = getattr(postgres, name)
-        monkeypatch.setattr(postgres, name, structs.replace(purpose, seconds=purpose.seconds and purpose.seconds / 20))
+        monkeypatch.setattr(postgres, name, structs.replace(purpose, seconds=purpose.seconds and purpose.seconds / 8))
     server = urlsplit((tmp_path / "registry").read_text())
     async with wired(lambda: server.port or 5432) as wire:
         opened = await postgres.open_store(behind(wire, server), migrate=False)
@@ -845,30 +882,39 @@ async def test_a_migration_takes_what_it_takes_whatever_bound_others_have(engine
     await observer.close()
 
 
-@pytest.mark.parametrize("is_new_heard", [False, True])
+@pytest.mark.parametrize("is_new", ["silent", "heard", "hung up on"])
 async def test_a_migration_does_not_wait_for_ever_for_a_server_that_has_gone_silent(
-    engine: str, is_new_heard: bool, monkeypatch: pytest.MonkeyPatch
+    engine: str, is_new: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether nobody hears of it, or only those who were connected: the answer of a session that has ended is lost."""
-    monkeypatch.setattr(postgres_connections, "_CONNECT_SECONDS", 0.2)
+    """Whoever connects anew may hear nothing either, or that the session has ended, whose answer is lost.
+
+    Or a balancer hangs up, as it cannot reach the server.
+    """
     monkeypatch.setattr(postgres_schema, "_CHECK_SECONDS", 0.1)
     url = await empty_database()
     holder, observer = await asyncpg.connect(url), await asyncpg.connect(url)
-    server = urlsplit(url)
-    async with wired(lambda: server.port or 5432) as wire, holder.transaction():
+    server = urlsplit(url)._replace(query="sslmode=disable")
+    ports = [server.port or 5432]
+    balancer = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with balancer, wired(lambda: ports[-1]) as wire, holder.transaction():
         await holder.execute("SELECT pg_advisory_xact_lock($1, 0)", postgres_connections.LOCK_SPACE)
         opening = asyncio.ensure_future(postgres.open_store(behind(wire, server), migrate=False))
         await held_up(observer)
+        monkeypatch.setattr(postgres_connections, "_CONNECT_SECONDS", 0.2)
         await asyncio.sleep(1)
         assert not opening.done()  # it waits as long as it must
-        if is_new_heard:
-            wire.forget()
-            await observer.execute(_END_WAITING)
-        else:
-            wire.hears.clear()
+        match is_new:
+            case "silent":
+                wire.hears.clear()
+            case "heard":
+                wire.forget()
+                await observer.execute(_END_WAITING)
+            case "hung up on":
+                wire.forget()
+                ports.append(balancer.sockets[0].getsockname()[1])
+        await asyncio.wait([opening], timeout=PATIENCE)
         with pytest.raises(Unreachable, match=r"does not answer any more; see that it .*, and try again\."):
-            async with asyncio.timeout(PATIENCE):
-                await opening
+            opening.result()
     await holder.close()
     await observer.close()
 

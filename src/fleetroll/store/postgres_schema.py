@@ -120,7 +120,8 @@ async def _is_at_work(process: int, url: str) -> bool:
     try:
         other = await connect(url, _ADMINISTRATION)
     except Exception as problem:  # noqa: BLE001  # an answer that refuses us is a sign of life
-        return not isinstance(problem.__cause__, OSError)
+        # Whoever hangs up without one may be a balancer that cannot reach the server either.
+        return not isinstance(problem.__cause__, OSError | asyncpg.ConnectionDoesNotExistError)
     other.seconds = _ANSWER_SECONDS
     try:
         return bool(await other.fetch(SQL["postgres_process"], {"process": process}))
