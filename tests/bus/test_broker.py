@@ -29,6 +29,7 @@ from fleetroll.bus.permissions import COMMANDS, Authority, ingest_stream, stream
 from fleetroll.bus.platform_streams import PlatformStreams
 from fleetroll.bus.port import Account, AppAccount, Batch, Change, DeviceAccount, Message, Minted, Shown
 from fleetroll.bus.process import Process
+from fleetroll.bus.reach import Reach
 from fleetroll.bus.settings import Files, keep_certificate
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
@@ -465,6 +466,38 @@ def test_a_process_reaches_the_broker_though_it_takes_long_to_publish_accounts(t
     async def story() -> None:
         async with broker(tmp_path / "nats", Busy()) as served:
             assert served.is_up
+
+    run(story())
+
+
+def test_servers_that_a_cluster_tells_of_are_not_tried_before_those_that_were_named(tmp_path: Path) -> None:
+    """Often they have no route from outside of the cluster, and each would take seconds."""
+
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry()) as served, contextlib.AsyncExitStack() as stack:
+            silent = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+            served._reach._told = [f"nats://127.0.0.1:{one.getsockname()[1]}" for one in silent]
+            for _ in range(5):
+                await links.close(await links.connect(served._reach.urls(), Authority(SERVER_KEY).platform, "test"))
+            for one in silent:
+                one.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    one.accept()
+
+    run(story())
+
+
+def test_a_server_that_says_nothing_does_not_keep_a_process_from_the_next_one(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            with socket.create_server(("127.0.0.1", 0)) as silent:
+                reach = Reach(lambda: [f"nats://127.0.0.1:{silent.getsockname()[1]}"], Authority(SERVER_KEY).platform)
+                reach._told = [address(served)]
+                reaching = asyncio.create_task(reach.run())
+                await asyncio.wait_for(reach.up.wait(), PATIENCE)
+                reaching.cancel()
+                await asyncio.wait({reaching})
 
     run(story())
 

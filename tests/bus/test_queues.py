@@ -12,7 +12,7 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
-from fleetroll.bus import queues
+from fleetroll.bus import account_sync, queues, streams
 from fleetroll.bus.port import Account, Minted
 from fleetroll.core import limits
 from tests.support.broker import (
@@ -225,6 +225,35 @@ def test_what_was_made_with_a_credential_ends_with_it(is_away: bool, tmp_path: P
             assert message.data == b"1"
             await device.close()
             await other.close()
+
+    run(story())
+
+
+def test_what_is_made_with_a_credential_that_is_good_again_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of an organization that was disabled and is enabled again, while a cluster did not answer."""
+
+    async def away(*_: Any) -> list[str]:
+        raise TimeoutError
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = await with_device(served, registry)
+            account = registry.wanted[minted.account]
+            monkeypatch.setattr(account_sync, "_END_PAUSE", 0.5)
+            with monkeypatch.context() as patched:
+                patched.setattr(streams, "consumers", away)
+                registry.want(minted.account, None)
+                await settled(served, registry)
+                registry.want(minted.account, account)
+                await settled(served, registry)
+                device = await client(address(served), minted)
+                name = (await consumer(device, "mine"))["name"]
+            await asyncio.sleep(1)  # longer than until the end of what has ended is tried again
+            assert (await ask(device, f"CONSUMER.INFO.{QUEUE}.{name}")).get("name") == name
+            await device.close()
 
     run(story())
 

@@ -51,7 +51,7 @@ class AccountSync:
         self._app_streams = app_streams
         self._files = files
         self._accounts = Accounts(system, authority, seconds)
-        self._removed: set[str] = set()  # accounts that may have left something
+        self._removed: set[str] = set()  # accounts that are not there, and may have left something
         self._end_at = 0.0
         self._reconciled_at = 0  # how often the connection had been lost by then
         self._trouble = Trouble("accounts are waiting")
@@ -71,6 +71,7 @@ class AccountSync:
             missing = [account for name, account in wanted.items() if name not in known]
             # Whoever has lost access goes first: streams that cannot be made must not delay that.
             too_large = await self._accounts.publish(apps)
+            self._removed -= wanted.keys()
             await self._remove(known - wanted.keys())
             await self._platform.meet(_orgs_of_devices(wanted.values()))
             await self._accounts.publish([account for account in missing if not isinstance(account, AppAccount)])
@@ -151,6 +152,7 @@ class AccountSync:
         self._app_streams.forget(latest)
         # Whoever has lost access goes first: lack of room for others must not delay that.
         ended = [public for public, account in latest.items() if account is None]
+        self._removed -= latest.keys() - set(ended)  # as of an organization that is enabled again
         await self._remove(ended)
         if ended:
             # Connections end with their account, but by its name nobody can tell any more whose they were.

@@ -121,7 +121,7 @@ async def connect(
     failed: Callable[[Exception], Awaitable[None]] = _nothing,
     patience: int | None = -1,
 ) -> Client:
-    """A connection as a user of `account` that may do everything in it.
+    """A connection as a user of `account` that may do everything in it. `urls` are tried in their order.
 
     `patience` is the number of attempts to reconnect; -1 is for ever, and with None a lost connection stays lost.
     """
@@ -144,7 +144,7 @@ async def connect(
         error_cb=note,
         disconnected_cb=disconnected,
         reconnected_cb=reconnected,
-        allow_reconnect=patience is not None,
+        allow_reconnect=True,  # otherwise, a server that says nothing would end this before the next one is tried
         max_reconnect_attempts=1 if patience is None else patience,
         reconnect_time_wait=_RECONNECT_SECONDS,  # type: ignore[arg-type]  # it only sleeps for so long
         no_echo=True,
@@ -154,7 +154,10 @@ async def connect(
         pending_size=_PENDING,
         flusher_queue_size=_ANY_NUMBER,
         flush_timeout=_WRITE_SECONDS,
+        dont_randomize=True,
     )
+    # Once connected: who loses a server goes to any other, so that not all go to the same.
+    client.options |= {"allow_reconnect": patience is not None, "dont_randomize": False}
     return client
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Callable
 
 from nats.aio.client import Client
@@ -40,8 +41,12 @@ class Reach:
             await asyncio.sleep(_LOOK_SECONDS)
 
     def urls(self) -> list[str]:
-        """Where the broker may be: of a cluster, also where nobody has said that it is but the cluster."""
-        return [*self._urls(), *self._told]
+        """Where the broker may be: of a cluster, also where nobody has said that it is but the cluster.
+
+        What it tells of comes last: it may have no route from here, and each such server would take seconds.
+        """
+        named = self._urls()
+        return [*random.sample(named, len(named)), *self._told]
 
     @property
     def client(self) -> Client:
