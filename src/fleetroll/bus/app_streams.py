@@ -26,12 +26,15 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 
 
 class AppStreams:
-    """Makes them, as a client of each account.
+    """Makes them, as a client of each account, by tasks of `group`.
 
     `replicas` says how many servers of a cluster keep each stream, None without a cluster.
     """
 
-    def __init__(self, authority: Authority, urls: Callable[[], list[str]], replicas: int | None) -> None:
+    def __init__(
+        self, group: asyncio.TaskGroup, authority: Authority, urls: Callable[[], list[str]], replicas: int | None
+    ) -> None:
+        self._group = group
         self._authority = authority
         self._urls = urls
         self._replicas = replicas
@@ -43,12 +46,15 @@ class AppStreams:
         self._trouble = Trouble("streams of applications are waiting")
 
     async def make(self, accounts: Iterable[Account]) -> None:
-        """Make the streams of those accounts that are of applications. Those that take long are left to `run`."""
+        """Make the streams of those accounts that are of applications, and wait for a moment until they are made."""
         names = self._add(accounts)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self._make_all(names)
+        if not names:
+            return
+        # What takes longer goes on: the broker would still be at work on it when it is asked again.
+        making = self._group.create_task(self._make_all(names))
+        await asyncio.wait({making}, timeout=_PATIENCE_SECONDS)
         if not self._waiting.keys().isdisjoint(names):
+            self._pause = _FIRST_PAUSE
             self._soon.set()
 
     def meet(self, known: Iterable[Account]) -> None:

@@ -170,7 +170,7 @@ class Broker(Mint):
             asyncio.TaskGroup() as group,
         ):
             streams = self._platform_streams(platform)
-            app_streams = AppStreams(self._authority, self._reach.urls, self._replicas)
+            app_streams = AppStreams(group, self._authority, self._reach.urls, self._replicas)
             account_sync = self._account_sync = self._syncing(system, presence, streams, app_streams, registry)
             # Only now that requests are answered, which is urgent: devices that the broker knows return as soon as it
             # does.
