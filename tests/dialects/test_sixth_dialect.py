@@ -99,7 +99,6 @@ PEBBLE = Dialect(
         Route("GET", ONE, devices.get, named, stone, "See a stone", reply=Stone),
         Route("DELETE", ONE, devices.delete, named, lambda *_: None, "Take a stone away", 204),
     ),
-    places={"serial": "what is carved into the stone"},
     envelope=Envelope(STATUSES, oops, codes={"unauthenticated": 401}),
     credentials=(API_KEY_HEADER,),
 )

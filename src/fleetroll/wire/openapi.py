@@ -156,7 +156,7 @@ def _operation_id(dialect: Dialect, route: Route) -> str:
 
 def _path_parameters(dialect: Dialect, route: Route) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "description": dialect.places[name], "schema": _TEXT}
+        {"name": name, "in": "path", "required": True, "description": dialect.places.get(name, name), "schema": _TEXT}
         for name in re.findall(r"{(\w+)}", route.path)
     ]
 
