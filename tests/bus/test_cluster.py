@@ -36,7 +36,7 @@ from tests.support.broker import (
 )
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
-from tests.support.waiting import eventually, until
+from tests.support.waiting import eventually
 
 pytestmark = LEFT
 
@@ -168,7 +168,7 @@ def test_commands_are_sent_though_the_one_server_that_was_named_is_gone(tmp_path
         registry = Registry()
         async with serving([named], registry, replicas=SERVERS) as served:
             process.kill()
-            await until(lambda: not served.is_up)
+            process.wait(10)
             await eventually(lambda: sent(served), Fault)
             await registry.until(lambda: any(one.body == b"now" for one in registry.messages))
 
