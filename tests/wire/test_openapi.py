@@ -37,6 +37,12 @@ def operation(description: Any, sample: Sample) -> Any:
     return description["paths"][sample.route.path][sample.route.method.lower()]
 
 
+def parameters(description: Any) -> list[tuple[str, Any]]:
+    """Those of all operations, with their paths."""
+    paths = description["paths"].items()
+    return [(path, one) for path, methods in paths for told in methods.values() for one in told["parameters"]]
+
+
 def problems(description: Any, schema: Any, document: Any) -> list[str]:
     validator = Draft202012Validator({**schema, "components": description["components"]})
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
@@ -192,13 +198,7 @@ def test_a_query_parameter_takes_what_is_described_and_nothing_beyond_it(world: 
 
 
 def test_every_parameter_is_explained(description: Any) -> None:
-    unexplained = {
-        (path, one["name"])
-        for path, methods in description["paths"].items()
-        for told in methods.values()
-        for one in told["parameters"]
-        if not one["description"]
-    }
+    unexplained = {(path, one["name"]) for path, one in parameters(description) if not one["description"]}
     assert unexplained == set()
 
 
@@ -226,9 +226,7 @@ def test_each_status_of_a_refusal_is_explained(world: World, description: Any) -
 def test_a_number_in_a_query_is_described_by_its_bounds(description: Any) -> None:
     unbounded = {
         (path, one["name"])
-        for path, methods in description["paths"].items()
-        for told in methods.values()
-        for one in told["parameters"]
+        for path, one in parameters(description)
         if one["schema"].get("type") == "integer" and "maximum" not in one["schema"]
     }
     assert unbounded == set()
